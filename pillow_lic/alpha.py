@@ -1,0 +1,98 @@
+"""Lossless coding of the alpha plane: a filter that predicts, then zlib.
+
+The first byte names the filter; the rest is a zlib stream of the filtered plane, row by row,
+except for a plane of one value (nearly every opaque image), which is that value alone.
+A filter replaces each sample by its difference from a prediction, modulo 256; samples outside
+the plane count as 0.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .errors import PayloadError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Plane = npt.NDArray[np.uint8]
+
+__all__ = ["check", "decode", "encode"]
+
+NONE = 0
+LEFT = 1  # prediction: the sample to the left
+ABOVE = 2  # the sample above
+GRADIENT = 3  # left + above - above left
+CONSTANT = 4  # no zlib stream: one byte, the value of every sample
+CHUNK = 1 << 20
+
+
+def encode(plane: Plane) -> bytes:
+    """Return the coded bytes of a plane (height, width)."""
+    import numpy as np
+
+    if (plane == plane.flat[0]).all():
+        return bytes([CONSTANT, plane.flat[0]])
+    left = np.diff(plane, axis=1, prepend=np.uint8(0))
+    above = np.diff(plane, axis=0, prepend=np.uint8(0))
+    gradient = np.diff(left, axis=0, prepend=np.uint8(0))
+    candidates = [each.tobytes() for each in (plane, left, above, gradient)]
+    best = min(range(4), key=lambda filter_: len(zlib.compress(candidates[filter_], 1)))
+    return bytes([best]) + zlib.compress(candidates[best], 9)
+
+
+def decode(data: bytes, width: int, height: int) -> Plane:
+    """Return the plane (height, width); PayloadError unless the bytes make exactly one."""
+    import numpy as np
+
+    if _filter(data) == CONSTANT:
+        return np.full((height, width), data[1], np.uint8)
+    samples = bytearray()
+    for chunk in _inflate(data, width * height):
+        samples += chunk
+    plane = np.frombuffer(samples, np.uint8).reshape(height, width)
+    if data[0] in (LEFT, GRADIENT):
+        plane = np.add.accumulate(plane, axis=1, dtype=np.uint8)
+    if data[0] in (ABOVE, GRADIENT):
+        plane = np.add.accumulate(plane, axis=0, dtype=np.uint8)
+    return plane
+
+
+def check(data: bytes, width: int, height: int) -> None:
+    """Raise PayloadError unless `decode` would succeed; needs no memory for the plane."""
+    if _filter(data) != CONSTANT:
+        for _ in _inflate(data, width * height):
+            pass
+
+
+def _filter(data: bytes) -> int:
+    if not data or data[0] > CONSTANT:
+        found = str(data[0]) if data else "nothing"
+        raise PayloadError(f"alpha filter: found {found}, allowed is 0 to {CONSTANT}")
+    if data[0] == CONSTANT and len(data) != 2:
+        raise PayloadError(f"constant alpha: found {len(data)} bytes, allowed are 2")
+    return data[0]
+
+
+def _inflate(data: bytes, size: int) -> Iterator[bytes]:
+    """Yield what the zlib stream after the filter byte holds, never much more than `size` bytes."""
+    stream = zlib.decompressobj()
+    pending, found = data[1:], 0
+    try:
+        while not stream.eof and found <= size:
+            chunk = stream.decompress(pending, CHUNK)
+            if not chunk and not stream.eof:
+                break
+            found += len(chunk)
+            pending = stream.unconsumed_tail
+            yield chunk
+    except zlib.error as error:
+        raise PayloadError(f"alpha: the zlib stream is malformed ({error})") from error
+    if found != size or not stream.eof:
+        less = "more" if found > size else "fewer"
+        raise PayloadError(f"alpha: found {less} than the allowed {size} samples")
+    if stream.unused_data:
+        raise PayloadError(f"alpha: found {len(stream.unused_data)} bytes after the zlib stream")

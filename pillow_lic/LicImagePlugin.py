@@ -1,0 +1,134 @@
+"""Pillow plugin: opens, decodes and verifies `.lic` files, and saves them.
+
+`_open` reads the header and the metadata parts; the coded pixels stay in the file, and torch
+stays unimported, until `load`.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import IO, TYPE_CHECKING
+
+from PIL import Image, ImageFile
+
+from . import _codec, _imageio, _modes, _options, alpha, container
+from ._register import register
+
+if TYPE_CHECKING:
+    from PIL._imaging import PixelAccess
+
+__all__ = ["LicDecoder", "LicImageFile"]
+
+
+class LicImageFile(ImageFile.ImageFile):
+    """An image in a `.lic` file; set `device` before the pixels are loaded to choose where."""
+
+    format = "LIC"
+    format_description = "Learned image compression"
+    # Class attributes serve unpickled images too, which never see __init__ or _open.
+    n_frames = 1
+    is_animated = False
+    device = "auto"
+    header: container.Header | None = None
+    _lock = threading.RLock()
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        _imageio.register()
+        self._lock = threading.RLock()
+        self._start = self.fp.tell()
+        self.header = header = container.read_header(self.fp)
+        parts_at = self.fp.tell()
+        tolerant = ImageFile.LOAD_TRUNCATED_IMAGES
+        metadata = container.read_metadata(self.fp, tolerant=tolerant)
+        self._size = header.width, header.height
+        self._mode = header.mode
+        self.info["model"] = header.model_name
+        self.info["quality"] = header.level / 100
+        for tag, name in container.METADATA.items():
+            if tag in metadata:
+                # With the prefix, as from JPEG and PNG: savers that copy it verbatim expect that.
+                prefix = _options.EXIF_PREFIX if name == "exif" else b""
+                self.info[name] = prefix + metadata[tag]
+        self.tile = [ImageFile._Tile("lic", (0, 0, *self.size), parts_at, ())]
+
+    def load(self) -> PixelAccess | None:
+        """Decode the pixels, once, whichever thread asks first."""
+        with self._lock:
+            if self.tile:
+                self._read_parts()
+            return super().load()
+
+    def _read_parts(self) -> None:
+        """Read and check all parts before Pillow allocates pixels for what the header claims."""
+        fp = self._open_file()
+        assert self.header is not None
+        tile = self.tile[0]
+        fp.seek(tile.offset)
+        read = container.salvage_parts if ImageFile.LOAD_TRUNCATED_IMAGES else container.read_parts
+        args = (self.header, read(fp, self.header), self.device)
+        self.tile = [tile._replace(args=args)]
+
+    def load_seek(self, pos: int) -> None:
+        """Tell Pillow that the file is needed: without this, `Parser` decodes without one."""
+        self._open_file().seek(pos)
+
+    def verify(self) -> None:
+        """Check structure and checksums to the last byte, and alpha; runs no network.
+
+        Like every `verify`, it needs a freshly opened image, which must be reopened afterwards.
+        """
+        with self._lock:
+            fp = self._open_file()
+            try:
+                fp.seek(self._start)
+                header = container.read_header(fp)
+                parts = container.read_parts(fp, header)
+                if parts.alpha is not None:
+                    alpha.check(parts.alpha, header.width, header.height)
+            finally:
+                super().verify()
+
+    def _open_file(self) -> IO[bytes]:
+        if self.fp is None:
+            raise ValueError("the file of this image is closed, or was closed by load or verify")
+        return self.fp
+
+
+class LicDecoder(ImageFile.PyDecoder):
+    """Decodes parts that `LicImageFile` has read."""
+
+    _pulls_fd = True  # so decode is called once
+
+    def decode(self, buffer: Image.DecoderInput) -> tuple[int, int]:
+        """Fill the image; the buffer is empty."""
+        self.set_as_raw(_codec.decode(*self.args))
+        return -1, 0
+
+
+def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    _imageio.register()
+    options = dict(im.encoderinfo)
+    for name, side in (("width", im.width), ("height", im.height)):
+        if not side:
+            raise ValueError(f"{name}: found 0, allowed is at least 1")
+    data = _codec.encode(
+        _modes.storable(im),
+        _options.metadata(options, im),
+        model=options.get("model", "elic"),
+        quality=options.get("quality", 75),
+        tile=_options.tile_edge(options, im.size),
+        device=options.get("device", "auto"),
+    )
+    fp.write(data)  # all at once: a save that fails has written nothing
+
+
+def _save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    frames = getattr(im, "n_frames", 1) + len(list(im.encoderinfo.get("append_images") or ()))
+    if frames > 1:
+        raise OSError(f"cannot write {frames} frames as LIC: a file holds one")
+    _save(im, fp, filename)
+
+
+Image.register_decoder("lic", LicDecoder)
+register()

@@ -1,0 +1,100 @@
+"""Pixels to parts and back: the one module that calls the networks.
+
+`lic_models` is imported inside the functions, because opening a file must not load torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from . import alpha
+from .container import Header, Parts, write
+from .errors import LicError, ModelError, PayloadError, UnknownModelError, WeightsNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from PIL import Image
+
+__all__ = ["decode", "encode"]
+
+
+@contextmanager
+def _translated(task: str) -> Iterator[None]:
+    """Turn what the model package raises into this package's errors.
+
+    The last clause is a net: callers of Pillow are promised that only OSError, ValueError and
+    MemoryError leave a load or a save, and torch reports nearly everything as RuntimeError.
+    """
+    try:
+        from lic_models import errors
+    except ImportError as error:
+        raise ModelError(f"{task} needs the package lic_models: {error}") from error
+    try:
+        yield
+    except errors.WeightsNotFound as error:
+        raise WeightsNotFoundError(str(error)) from error
+    except errors.WeightsError as error:
+        raise ModelError(str(error)) from error
+    except errors.StreamError as error:
+        raise PayloadError(str(error)) from error
+    except ImportError as error:
+        raise ModelError(f"{task} needs a package that is missing: {error}") from error
+    except (RuntimeError, AssertionError, LookupError, TypeError) as error:
+        raise LicError(f"{task} failed: {type(error).__name__}: {error}") from error
+
+
+def decode(header: Header, parts: Parts, device: str) -> bytes:
+    """Return the image's pixels, channels interleaved; a lost tile is grey, lost alpha opaque."""
+    with _translated("decoding"):
+        import numpy as np
+
+        import lic_models
+        from lic_models.errors import UnknownModel
+
+        size = header.width, header.height
+        planes = []
+        if parts.alpha is not None:  # first: it is cheap to find malformed
+            planes = [alpha.decode(parts.alpha, *size)]
+        elif header.has_alpha:
+            planes = [np.full(size[::-1], 255, np.uint8)]
+        try:
+            codec = lic_models.load(header.model, device=device, fingerprint=header.fingerprint)
+        except UnknownModel as error:
+            raise UnknownModelError(str(error)) from error
+        rgb = codec.decode_tiles(parts.tiles, *size, header.level, header.tile)
+        if header.mode.startswith("L"):
+            grey = (rgb.sum(axis=2, dtype=np.uint16) + 1) // 3  # the mean, rounded
+            rgb = grey.astype(np.uint8)
+        return bytes(np.dstack([rgb, *planes]).tobytes())
+
+
+def encode(
+    image: Image.Image,
+    metadata: Mapping[str, bytes],
+    *,
+    model: str,
+    quality: float,
+    tile: int,
+    device: str,
+) -> bytes:
+    """Return the whole file for an image of mode L, LA, RGB or RGBA."""
+    with _translated("encoding"):
+        import numpy as np
+
+        import lic_models
+
+        level = lic_models.level_from_quality(quality)
+        codec = lic_models.load(lic_models.model_name(model), device=device)
+        width, height = image.size
+        header = Header(width, height, image.mode, codec.model_id, codec.fingerprint, level, tile)
+        header.pack()  # refuse what cannot be stored before the long work
+        pixels = np.asarray(image).reshape(height, width, -1)
+        plane = alpha.encode(pixels[..., -1]) if header.has_alpha else None
+        if header.mode.startswith("L"):
+            rgb = np.repeat(pixels[..., :1], 3, axis=2)
+        else:
+            rgb = np.ascontiguousarray(pixels[..., :3])
+        return write(header, metadata, plane, codec.encode_tiles(rgb, level, tile))

@@ -1,0 +1,82 @@
+"""Any Pillow mode to one of the four that a file can hold, or a refusal; never a silent clip."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from .header import MODES
+
+__all__ = ["storable"]
+
+_TARGETS = {
+    "1": "L",
+    "P": "RGB",
+    "PA": "RGBA",
+    "La": "LA",
+    "RGBa": "RGBA",
+    "RGBX": "RGB",
+    "CMYK": "RGB",
+    "YCbCr": "RGB",
+    "LAB": "RGB",
+    "HSV": "RGB",
+    **{mode: mode for mode in MODES},
+}
+_WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
+
+
+def storable(image: Image.Image) -> Image.Image:
+    """Return the image in mode L, LA, RGB or RGBA, the argument unchanged.
+
+    Raises OSError for a mode, or for values, that 8 bits a channel cannot hold.
+    """
+    if image.mode in ("I", "F"):
+        return _wide_to_grey(image)
+    target = _TARGETS.get(image.mode)
+    if target is None:
+        raise OSError(f"cannot write mode {image.mode} as LIC")
+    transparent = _has_transparent_colour(image)
+    if transparent or (image.palette and image.palette.mode.endswith("A")):
+        target = _WITH_ALPHA.get(target, target)
+    if target == image.mode:
+        return image
+    if image.mode == "P" or "transparency" in image.info:
+        image = image.copy()  # Pillow writes transparency into the palette that it converts
+        if not transparent:
+            image.info.pop("transparency", None)
+    try:
+        return image.convert(target)
+    except ImportError as error:  # LAB needs LittleCMS, which a build of Pillow may lack
+        raise OSError(f"cannot write mode {image.mode} as LIC: {error}") from error
+
+
+def _has_transparent_colour(image: Image.Image) -> bool:
+    """Say whether `info["transparency"]` is what Pillow's decoders put there for this mode.
+
+    It need not be: any text chunk of a PNG file ends up in `info` under a name of its own choice.
+    """
+    value = image.info.get("transparency")
+
+    def sample(each: object) -> bool:
+        return type(each) is int and 0 <= each <= 255
+
+    if image.mode in ("1", "L"):
+        return sample(value)
+    if image.mode == "RGB":
+        return isinstance(value, tuple) and len(value) == 3 and all(map(sample, value))
+    if image.mode == "P":
+        return sample(value) or (isinstance(value, bytes) and 0 < len(value) <= 256)
+    return False
+
+
+def _wide_to_grey(image: Image.Image) -> Image.Image:
+    """Return integers or floats as mode L, rounded, if all of them are 0 to 255."""
+    import numpy as np
+
+    rounded = np.rint(np.asarray(image))
+    low, high = rounded.min(), rounded.max()
+    if not (low >= 0 and high <= 255):  # NaN fails as well
+        raise OSError(
+            f"cannot write mode {image.mode} as LIC: found values from {low:g} to {high:g}, "
+            "allowed are 0 to 255"
+        )
+    return Image.fromarray(rounded.astype(np.uint8))

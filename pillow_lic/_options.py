@@ -1,0 +1,68 @@
+"""What a caller may pass to `save`, checked.
+
+Encoder options are never taken from `im.info`: whoever made the source file chose what is there.
+The colour profile alone is carried over from it, because without it the pixels mean other colours.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image
+
+from .header import TILE_MAX, TILE_UNIT
+
+__all__ = ["metadata", "tile_edge"]
+
+ONE_TILE_MAX = 2 << 20  # pixels; larger images are cut, which bounds the memory of a decoder
+TILE = 1024
+EXIF_PREFIX = b"Exif\0\0"
+_OTHER_COLOURS = ("CMYK", "LAB")  # stored as RGB, which a profile for these does not describe
+
+
+def tile_edge(options: Mapping[str, Any], size: tuple[int, int]) -> int:
+    """Return the tile edge in pixels, 0 for one tile."""
+    value = options.get("tile")
+    if value is None:
+        return TILE if size[0] * size[1] > ONE_TILE_MAX else 0
+    problem = f"tile: found {value!r}, allowed are 0 and the multiples of 64 to {TILE_MAX}"
+    try:
+        edge = operator.index(value)
+    except TypeError as error:
+        raise ValueError(problem) from error
+    if isinstance(value, bool) or edge % TILE_UNIT or not 0 <= edge <= TILE_MAX:
+        raise ValueError(problem)
+    return edge
+
+
+def metadata(options: Mapping[str, Any], image: Image.Image) -> dict[str, bytes]:
+    """Return the metadata parts for an image, by tag."""
+    if "icc_profile" in options:
+        icc = _as_bytes("icc_profile", options["icc_profile"])
+    else:
+        inherited = image.info.get("icc_profile")
+        described = isinstance(inherited, bytes) and image.mode not in _OTHER_COLOURS
+        icc = _as_bytes("icc_profile", inherited if described else None)
+    exif = options.get("exif")
+    if isinstance(exif, Image.Exif):
+        exif = exif.tobytes() if len(exif) else b""
+    xmp = options.get("xmp")
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
+    parts = {
+        "i": icc,
+        "e": _as_bytes("exif", exif).removeprefix(EXIF_PREFIX),
+        "x": _as_bytes("xmp", xmp),
+    }
+    return {tag: data for tag, data in parts.items() if data}
+
+
+def _as_bytes(name: str, value: object) -> bytes:
+    if value is None:
+        return b""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    extra = {"exif": " or PIL.Image.Exif", "xmp": " or str"}.get(name, "")
+    raise ValueError(f"{name}: found {type(value).__name__}, allowed is bytes{extra}")

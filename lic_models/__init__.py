@@ -1,0 +1,57 @@
+"""Learned image codecs on tensors and bytes: networks, exact entropy coding, trained weights.
+
+    codec = lic_models.load("elic")
+    data = codec.encode(x, quality=75)      # x: (3, H, W) in [0, 1]
+    x_hat = codec.decode(data)
+
+Importing this package does not import torch; the functions below do, on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import errors
+from .levels import level_from_quality
+
+if TYPE_CHECKING:
+    from .codec import Codec
+
+__all__ = ["errors", "level_from_quality", "load", "model_id", "model_name", "names"]
+
+
+def load(name: str | int, device: str = "auto", fingerprint: bytes | None = None) -> Codec:
+    """Return a codec: the model of that name or id, with its newest or the named weights.
+
+    Args:
+        name: a registered name or permanent id.
+        device: "auto", "cpu", "cuda", ...
+        fingerprint: 8 bytes that name the weights; None for the newest installed.
+
+    Raises:
+        UnknownModel, WeightsNotFound, WeightsError: see `lic_models.errors`.
+    """
+    from .codec import load
+
+    return load(name, device, fingerprint)
+
+
+def names() -> list[str]:
+    """Return the names of all models, ordered by id."""
+    from .registry import names
+
+    return names()
+
+
+def model_id(name: str) -> int:
+    """Return the permanent id of a model; raises UnknownModel."""
+    from .registry import model_id
+
+    return model_id(name)
+
+
+def model_name(key: str | int) -> str:
+    """Return the name of a model from its name or id; raises UnknownModel."""
+    from .registry import model_name
+
+    return model_name(key)

@@ -1,0 +1,88 @@
+"""What a model is: analysis, one coding order, synthesis."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from .integer import IntConv2d
+
+__all__ = ["Latents", "Model", "Step", "Steps"]
+
+Latents = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One batch of symbols that are coded together.
+
+    Attributes:
+        latent: name of the latent, a key of what `analyse` returns.
+        channels: which of its channels.
+        mask: (H, W) bool, the positions coded in this step; None for all of them.
+        mean: (B, C, H, W), integers in 1/16 of a step.
+        index: (B, C, H, W), integers 0..63 into the scale table; 0 is not coded at all.
+    """
+
+    latent: str
+    channels: slice
+    mask: Tensor | None
+    mean: Tensor
+    index: Tensor
+
+
+Steps = Generator[Step, Tensor, None]
+
+
+class Model(nn.Module, ABC):
+    """A learned image codec without its entropy coder.
+
+    Every tensor is NCHW. `level` is (B,) float in training and one integer for frozen weights.
+    """
+
+    name: ClassVar[str]
+    model_id: ClassVar[int]
+    Config: ClassVar[type[Any]]
+    paper: ClassVar[str]
+    stride: ClassVar[int] = 64  # padded image sizes are multiples of this
+    pixels: ClassVar[int] = 16  # per sample of y
+    halo: ClassVar[int] = 8  # samples of y around a region that its pixels depend on, at most
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+
+    @abstractmethod
+    def analyse(self, x: Tensor, level: Tensor) -> Tensor:
+        """Map images (B, 3, H, W) in [0, 1] to y, real-valued, in units of a step."""
+
+    @abstractmethod
+    def latents(self, y: Tensor, level: Tensor) -> Latents:
+        """Return everything that is coded: y itself and the hyper-latents made from it."""
+
+    @abstractmethod
+    def shapes(self, height: int, width: int) -> dict[str, tuple[int, int, int]]:
+        """Return (C, H, W) of each latent for a padded image size."""
+
+    @abstractmethod
+    def steps(self, shapes: dict[str, tuple[int, int, int]], level: Any) -> Steps:
+        """Yield the steps in coding order.
+
+        Receives each step's dequantised values, (B, C, H, W) integers in 1/16 of a step, zero
+        outside the mask.
+        """
+
+    @abstractmethod
+    def synthesise(self, y_hat: Tensor, level: Tensor) -> Tensor:
+        """Map dequantised latents, in units of a step, to images in [0, 1] (not yet clamped)."""
+
+    def integer_layers(self) -> dict[str, IntConv2d]:
+        """Return the layers of the entropy path by name, in a fixed order."""
+        return {n: m for n, m in self.named_modules() if isinstance(m, IntConv2d)}
+
+    def config_dict(self) -> dict[str, Any]:
+        return asdict(self.config)

@@ -1,0 +1,242 @@
+"""Pixels to coded tiles and back.
+
+A large image is cut into tiles whose symbols are coded independently; the transforms see across
+tile borders, so there are no seams. Both transforms run in blocks with a halo, which bounds their
+memory whatever the tile size.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from . import coding, registry, weights
+from .base import Model
+from .entropy import UNIT
+from .errors import StreamError
+from .levels import LEVEL_MAX, LEVEL_MIN, level_from_quality
+
+__all__ = ["Codec", "load"]
+
+BLOCK = 1024  # pixels a transform works on at a time, halo not counted
+TILE_UNIT = 64
+GREY = 128  # of a tile that is lost
+_HEAD = struct.Struct("<IIHB")  # width, height, level, tile / 64
+_LENGTH = struct.Struct("<I")
+
+Box = tuple[int, int, int, int]  # top, left, bottom, right
+
+
+def boxes(height: int, width: int, edge: int) -> Iterator[Box]:
+    """Cut a rectangle into squares of `edge` (0: no cut), in raster order."""
+    rows, columns = (edge or height), (edge or width)
+    for top in range(0, height, rows):
+        for left in range(0, width, columns):
+            yield top, left, min(top + rows, height), min(left + columns, width)
+
+
+def _grow(box: Box, by: int, height: int, width: int) -> Box:
+    top, left, bottom, right = box
+    return max(top - by, 0), max(left - by, 0), min(bottom + by, height), min(right + by, width)
+
+
+class Codec:
+    """A model with its weights, ready to code.
+
+    Attributes:
+        name, model_id: of the model. fingerprint: 8 bytes, of the weights.
+    """
+
+    def __init__(self, model: Model, fingerprint: bytes, device: torch.device) -> None:
+        self.model, self.fingerprint, self.device = model, fingerprint, device
+        self.name, self.model_id = model.name, model.model_id
+
+    # -- tiles: what the file format stores ----------------------------------------------------
+
+    def encode_tiles(self, pixels: NDArray[np.uint8] | Tensor, level: int, tile: int) -> list[bytes]:
+        """Code an image: uint8 (H, W, 3), or float (3, H, W) in [0, 1].
+
+        `level` is 100 * quality, `tile` the edge of a tile in pixels, a multiple of 64, or 0 for
+        one tile. Returns the payloads in raster order.
+        """
+        image = _image(pixels)
+        _check(level, tile)
+        y = self._analyse(image, level)
+        step = self.model.pixels
+        where = torch.tensor([float(level)], device=self.device)
+        payloads = []
+        for top, left, bottom, right in boxes(y.shape[2], y.shape[3], tile // step):
+            part = y[:, :, top:bottom, left:right].contiguous()
+            with torch.inference_mode():
+                latents = self.model.latents(part, where)
+            payloads.append(coding.encode(self.model, latents, level)[0])
+        return payloads
+
+    def decode_latents(
+        self, payloads: Sequence[bytes | None], width: int, height: int, level: int, tile: int
+    ) -> list[dict[str, Tensor] | None]:
+        """Return each tile's dequantised latents (1/16 of a step), exact on every machine.
+
+        Raises StreamError if a payload is malformed or their number is not the grid's.
+        """
+        _check(level, tile)
+        grid = list(boxes(*self._padded(height, width), tile))
+        if len(payloads) != len(grid):
+            raise StreamError(f"tiles: found {len(payloads)}, allowed is {len(grid)}")
+        found: list[dict[str, Tensor] | None] = []
+        for payload, (top, left, bottom, right) in zip(payloads, grid, strict=True):
+            shapes = self.model.shapes(bottom - top, right - left)
+            found.append(
+                None if payload is None else coding.decode(self.model, payload, shapes, level)
+            )
+        return found
+
+    def decode_tiles(
+        self, payloads: Sequence[bytes | None], width: int, height: int, level: int, tile: int
+    ) -> NDArray[np.uint8]:
+        """Return the image, uint8 (H, W, 3); a payload of None gives a grey tile."""
+        pixels = self._decode(payloads, width, height, level, tile)
+        return pixels.permute(1, 2, 0).cpu().numpy()
+
+    # -- tensors -------------------------------------------------------------------------------
+
+    def encode(self, x: Tensor, quality: float = 75, tile: int = 0) -> bytes:
+        """Code an image (3, H, W) or (1, 3, H, W) in [0, 1] to a raw stream (no container)."""
+        if x.dim() == 4 and x.shape[0] == 1:
+            x = x[0]
+        level = level_from_quality(quality)
+        payloads = self.encode_tiles(x, level, tile)
+        head = _HEAD.pack(x.shape[2], x.shape[1], level, tile // TILE_UNIT)
+        return head + b"".join(_LENGTH.pack(len(p)) + p for p in payloads)
+
+    def decode(self, data: bytes) -> Tensor:
+        """Return x_hat (1, 3, H, W) in [0, 1], in steps of 1/255, from a raw stream.
+
+        Raises StreamError if the stream is malformed.
+        """
+        if len(data) < _HEAD.size:
+            raise StreamError(f"stream: found {len(data)} bytes, allowed are {_HEAD.size} or more")
+        width, height, level, tile = _HEAD.unpack_from(data)
+        if not (width and height and LEVEL_MIN <= level <= LEVEL_MAX):
+            raise StreamError(f"stream: found {width} x {height} pixels at level {level}")
+        payloads, at = [], _HEAD.size
+        while at < len(data):
+            if at + _LENGTH.size > len(data):
+                raise StreamError("stream: cut in a length")
+            (length,) = _LENGTH.unpack_from(data, at)
+            at += _LENGTH.size
+            if at + length > len(data):
+                raise StreamError(f"payload: found {len(data) - at} bytes, allowed are {length}")
+            payloads.append(data[at : at + length])
+            at += length
+        pixels = self._decode(payloads, width, height, level, tile * TILE_UNIT)
+        return pixels[None].float() / 255
+
+    # -- transforms, block by block ------------------------------------------------------------
+
+    def _padded(self, height: int, width: int) -> tuple[int, int]:
+        stride = self.model.stride
+        return -(-height // stride) * stride, -(-width // stride) * stride
+
+    @torch.inference_mode()
+    def _analyse(self, image: Tensor, level: int) -> Tensor:
+        """y (1, M, H / 16, W / 16) of an image (3, h, w), padded by repeating its edge."""
+        height, width = self._padded(*image.shape[1:])
+        step = self.model.pixels
+        where = torch.tensor([float(level)], device=self.device)
+        y = torch.empty(0)
+        for box in boxes(height, width, BLOCK):
+            around = _grow(box, self.model.halo * step, height, width)
+            rows = torch.arange(around[0], around[2]).clamp_max(image.shape[1] - 1)
+            columns = torch.arange(around[1], around[3]).clamp_max(image.shape[2] - 1)
+            x = image[:, rows[:, None], columns[None]].to(self.device)
+            x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+            x = x[None].contiguous(memory_format=torch.channels_last)
+            part = self.model.analyse(x, where)
+            if not y.numel():
+                y = torch.empty(1, part.shape[1], height // step, width // step, device=self.device)
+            _paste(y, part, box, around, step)
+        return y
+
+    @torch.inference_mode()
+    def _decode(
+        self, payloads: Sequence[bytes | None], width: int, height: int, level: int, tile: int
+    ) -> Tensor:
+        tiles = self.decode_latents(payloads, width, height, level, tile)
+        full_height, full_width = self._padded(height, width)
+        step = self.model.pixels
+        shape = self.model.shapes(full_height, full_width)["y"]
+        y_hat = torch.zeros(1, *shape, device=self.device)
+        grid = list(boxes(shape[1], shape[2], tile // step))
+        for latents, (top, left, bottom, right) in zip(tiles, grid, strict=True):
+            if latents is not None:
+                y_hat[:, :, top:bottom, left:right] = latents["y"] / UNIT
+        where = torch.tensor([float(level)], device=self.device)
+        pixels = torch.empty(3, full_height, full_width, dtype=torch.uint8, device=self.device)
+        for box in boxes(shape[1], shape[2], BLOCK // step):
+            around = _grow(box, self.model.halo, shape[1], shape[2])
+            part = y_hat[:, :, around[0] : around[2], around[1] : around[3]]
+            part = part.contiguous(memory_format=torch.channels_last)
+            x_hat = self.model.synthesise(part, where).clamp_(0, 1).mul_(255).round_()
+            scaled = (tuple(n * step for n in box), tuple(n * step for n in around))
+            _paste(pixels[None], x_hat.to(torch.uint8), scaled[0], scaled[1], 1)  # type: ignore[arg-type]
+        for latents, (top, left, bottom, right) in zip(tiles, grid, strict=True):
+            if latents is None:
+                pixels[:, top * step : bottom * step, left * step : right * step] = GREY
+        return pixels[:, :height, :width]
+
+
+def _paste(target: Tensor, part: Tensor, box: Box, around: Box, step: int) -> None:
+    """Copy the part of a block that is not halo; boxes are in pixels, tensors in pixels / step."""
+    top, left, bottom, right = (n // step for n in box)
+    up, before = around[0] // step, around[1] // step
+    inner = part[:, :, top - up : bottom - up, left - before : right - before]
+    target[:, :, top:bottom, left:right] = inner
+
+
+def _image(pixels: NDArray[np.uint8] | Tensor) -> Tensor:
+    """Check an image and return it as (3, H, W), uint8 or float."""
+    if isinstance(pixels, Tensor):
+        image = pixels
+        good = image.dim() == 3 and image.shape[0] == 3 and image.is_floating_point()
+    else:
+        image = torch.from_numpy(np.ascontiguousarray(pixels))
+        good = image.dim() == 3 and image.shape[2] == 3 and image.dtype == torch.uint8
+        image = image.permute(2, 0, 1) if good else image
+    if not good or 0 in image.shape:
+        found = f"{tuple(pixels.shape)} {pixels.dtype}"
+        raise ValueError(f"image: found {found}, allowed are uint8 (H, W, 3) or float (3, H, W)")
+    return image
+
+
+def _check(level: int, tile: int) -> None:
+    if not LEVEL_MIN <= level <= LEVEL_MAX:
+        raise ValueError(f"level: found {level}, allowed is {LEVEL_MIN} to {LEVEL_MAX}")
+    if tile % TILE_UNIT or not 0 <= tile <= 255 * TILE_UNIT:
+        raise ValueError(f"tile: found {tile}, allowed are multiples of 64 from 0 to 16320")
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+@lru_cache(maxsize=8)
+def _load(found: weights.Found, device: torch.device) -> Codec:
+    return Codec(weights.load(found, device), found.fingerprint, device)
+
+
+def load(name: str | int, device: str = "auto", fingerprint: bytes | None = None) -> Codec:
+    """Return the codec of a model name or id, with those weights or the newest installed.
+
+    Raises UnknownModel, WeightsNotFound or WeightsError.
+    """
+    found = weights.find(registry.model_name(name), fingerprint)
+    return _load(found, _device(device))

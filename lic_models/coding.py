@@ -1,0 +1,64 @@
+"""The two drivers that meet bytes: `encode` and `decode`."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .base import Latents, Model, Step
+from .entropy import UNIT, Shapes, drive
+from .errors import StreamError
+from .rangecoder import SymbolDecoder, SymbolEncoder
+
+__all__ = ["decode", "encode"]
+
+
+def _live(step: Step) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which positions of a (1, C, H, W) step are coded, and their scale indices in C order."""
+    index = step.index[0].to("cpu", torch.uint8).numpy()
+    live = index > 0
+    if step.mask is not None:
+        live &= step.mask.cpu().numpy()
+    return live, index[live].astype(np.int64)
+
+
+@torch.inference_mode()
+def encode(model: Model, latents: Latents, level: int) -> tuple[bytes, dict[str, Tensor]]:
+    """Code the latents of one image; returns the bytes and the dequantised latents."""
+    coder = SymbolEncoder()
+
+    def answer(step: Step) -> Tensor:
+        value = latents[step.latent][:, step.channels] - step.mean / UNIT
+        live, indices = _live(step)
+        symbol = (value + 0.5).floor()[0].cpu().numpy()
+        symbol = np.where(live, symbol, 0).astype(np.int32)
+        coder.encode(symbol[live], indices)
+        values = torch.from_numpy(symbol)[None].to(step.mean) * UNIT + step.mean
+        return values if step.mask is None else values * step.mask
+
+    shapes = {name: tuple(latent.shape[1:]) for name, latent in latents.items()}
+    dequantised = drive(model, shapes, level, answer)  # type: ignore[arg-type]
+    return coder.finish(), dequantised
+
+
+@torch.inference_mode()
+def decode(model: Model, data: bytes, shapes: Shapes, level: int) -> dict[str, Tensor]:
+    """Return the dequantised latents (1/16 of a step) that `encode` saw.
+
+    Raises StreamError if the bytes are not what an encoder writes.
+    """
+    coder = SymbolDecoder(data)
+
+    def answer(step: Step) -> Tensor:
+        live, indices = _live(step)
+        symbol = np.zeros(live.shape, np.float32)
+        symbol[live] = coder.decode(indices)
+        values = torch.from_numpy(symbol)[None].to(step.mean) * UNIT + step.mean
+        return values if step.mask is None else values * step.mask
+
+    latents = drive(model, shapes, level, answer)
+    if not coder.exhausted():
+        raise StreamError("payload: found words after the last symbol, allowed are none")
+    return latents

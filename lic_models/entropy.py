@@ -1,0 +1,80 @@
+"""The coding order at work: `drive` runs a model's steps, `estimate` is its differentiable driver.
+
+A model yields steps; a driver answers each with the dequantised values of that step. The model
+cannot tell which driver it talks to, so what the decoder sees is what training optimised. The
+other two drivers, `encode` and `decode`, are in `coding.py`: training needs no range coder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .base import Latents, Model, Step
+from .integer import FRAC
+from .tables import INDICES, SCALE_MAX, SCALE_MIN
+
+__all__ = ["UNIT", "Shapes", "drive", "estimate", "gaussian_bits"]
+
+UNIT = 1 << FRAC
+LOG_RATIO = math.log(SCALE_MAX / SCALE_MIN) / (INDICES - 1)
+Shapes = dict[str, tuple[int, int, int]]
+
+
+def gaussian_bits(residual: Tensor, index: Tensor) -> Tensor:
+    """Bits of residuals (in steps) under Gaussians convolved with a unit box; differentiable."""
+    scale = SCALE_MIN * torch.exp(index * LOG_RATIO)
+    inner = (0.5 - residual.abs()) / scale
+    log_inner = torch.special.log_ndtr(inner)
+    log_outer = torch.special.log_ndtr(inner - 1 / scale)
+    return (log_inner + torch.log1p(-torch.exp(log_outer - log_inner))) / -math.log(2)
+
+
+def drive(
+    model: Model, shapes: Shapes, level: Tensor | int, answer: Callable[[Step], Tensor]
+) -> dict[str, Tensor]:
+    """Run the generator, collecting the dequantised latents (1/16 of a step) by name."""
+    latents: dict[str, Tensor] = {}
+    steps = model.steps(shapes, level)
+    step = next(steps)
+    while True:
+        values = answer(step)
+        if step.latent not in latents:
+            full = (values.shape[0], *shapes[step.latent])
+            latents[step.latent] = torch.zeros(full, device=values.device)
+        target = latents[step.latent]
+        target[:, step.channels] = target[:, step.channels] + values
+        try:
+            step = steps.send(values)
+        except StopIteration:
+            return latents
+
+
+def estimate(
+    model: Model, latents: Latents, level: Tensor, *, noise: bool
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Return dequantised latents (1/16 of a step) and bits per sample (B,); differentiable.
+
+    `noise=True` takes the rate at uniformly perturbed values (Balle et al., 2017) while the
+    values that go on are rounded straight through; `noise=False` takes it at rounded values.
+    """
+    bits: list[Tensor] = []
+
+    def answer(step: Step) -> Tensor:
+        value = latents[step.latent][:, step.channels] - step.mean / UNIT
+        symbol = (value + 0.5).floor() * (step.index > 0)
+        perturbed = value + torch.rand_like(value) - 0.5 if noise else symbol
+        cost = gaussian_bits(perturbed, step.index)
+        if not noise:
+            cost = cost * (step.index > 0)
+        values = (value + (symbol - value).detach()) * UNIT + step.mean
+        if step.mask is not None:
+            cost, values = cost * step.mask, values * step.mask
+        bits.append(cost.flatten(1).sum(1))
+        return values
+
+    shapes = {name: tuple(latent.shape[1:]) for name, latent in latents.items()}
+    return drive(model, shapes, level, answer), torch.stack(bits).sum(0)  # type: ignore[arg-type]

@@ -1,0 +1,223 @@
+"""Integer convolutions: the arithmetic that every decoder repeats bit by bit.
+
+Tensors here are float, but hold integers. A layer computes
+
+    acc = conv(a, weight) + bias[level]          all integers
+    out = clamp(floor((acc + 2^(s-1)) / 2^s), lo, hi)     shift s >= 0 per output channel
+
+and is exact in float32 while no partial sum can reach 2^24; `limits` proves that from the weights
+and the range of the input. A layer that cannot meet the bound runs in float64 (2^53).
+
+In training the same code runs on rounded copies of real-valued weights with straight-through
+gradients, so the network that is trained is the network that is shipped. Activations carry
+`frac` fractional bits: the integer a stands for a / 2^frac.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .errors import WeightsError
+from .levels import ANCHORS, LEVEL_MIN, SPACING, anchor
+
+__all__ = ["FRAC", "FULL", "IntConv2d", "level_lerp", "round_ste", "saturate"]
+
+FRAC = 4  # fractional bits of activations, means and dequantised values: 1/16 of a step
+FULL = 1023  # largest magnitude of an activation
+EXACT32 = 2.0**24
+EXACT64 = 2.0**53
+WEIGHT_MAX = 32767  # stored as int16
+FINEST = 12  # most fractional bits of a weight
+
+
+def round_ste(x: Tensor) -> Tensor:
+    """Round half up, with the gradient of the identity."""
+    return x + ((x + 0.5).floor() - x).detach()
+
+
+class _ClampInward(torch.autograd.Function):
+    """Clamp whose gradient passes wherever descent would lead back into the range."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, lo: int, hi: int) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.lo, ctx.hi = lo, hi
+        return x.clamp(lo, hi)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        (x,) = ctx.saved_tensors
+        stuck = ((x < ctx.lo) & (gradient > 0)) | ((x > ctx.hi) & (gradient < 0))
+        return gradient.masked_fill(stuck, 0), None, None
+
+
+def saturate(a: Tensor, lo: int = -FULL, hi: int = FULL) -> Tensor:
+    """Clamp dequantised values to the range that integer layers accept."""
+    return a.clamp(lo, hi)
+
+
+def level_lerp(table: Tensor, level: Tensor) -> Tensor:
+    """Interpolate real-valued rows (ANCHORS, C) at levels (B,): returns (B, C)."""
+    position = (level - LEVEL_MIN) / SPACING
+    below = position.floor().clamp(0, ANCHORS - 2).long()
+    share = (position - below).unsqueeze(1)
+    return torch.lerp(table[below], table[below + 1], share.to(table.dtype))
+
+
+class IntConv2d(nn.Module):
+    """Stride-1 zero-padded convolution on integers, with a bias per level.
+
+    Args:
+        inputs, outputs: channels.
+        kernel: odd kernel size.
+        lo, hi: output clamp; `lo=0` is a ReLU.
+        frac_in, frac_out: fractional bits of input and output.
+        bound_in: largest magnitude of an input integer.
+        mask: optional (kernel, kernel) 0/1 pattern of live taps.
+        inward: in training, let gradients lead clamped outputs back into the range.
+
+    Input and output: (B, C, H, W) float tensors that hold integers.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 1,
+        *,
+        lo: int = 0,
+        hi: int = FULL,
+        frac_in: int = FRAC,
+        frac_out: int = FRAC,
+        bound_in: int = FULL,
+        mask: Tensor | None = None,
+        inward: bool = False,
+    ) -> None:
+        super().__init__()
+        self.kernel, self.lo, self.hi = kernel, lo, hi
+        self.frac_in, self.frac_out, self.bound_in = frac_in, frac_out, bound_in
+        self.inward = inward
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(ANCHORS, outputs))
+        nn.init.kaiming_normal_(self.weight)
+        self.mask: Tensor | None
+        self.register_buffer("mask", mask, persistent=False)
+        self.frozen: tuple[Tensor, Tensor, Tensor] | None = None  # weight, bias, shift
+        self._level: tuple[int, Tensor] | None = None
+
+    # -- training: rounded copies of real weights ----------------------------------------------
+
+    def weight_bits(self, weight: Tensor) -> Tensor:
+        """Fractional bits (O,) as fine as the float32 bound and the storage allow."""
+        with torch.no_grad():
+            flat = weight.flatten(1).abs()
+            shift = max(self.frac_out - self.frac_in, 0)
+            room = EXACT32 / 4 / self.bound_in  # half for the bias and rounding, half for margin
+            fine = (room / flat.sum(1).clamp_min(1e-6)).log2().floor()
+            store = (WEIGHT_MAX / flat.amax(1).clamp_min(1e-6)).log2().floor()
+            return torch.minimum(fine, store).clamp(shift, FINEST)
+
+    def live_weight(self) -> Tensor:
+        return self.weight if self.mask is None else self.weight * self.mask
+
+    def rounded(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Integer weight (O, I, k, k), integer bias rows (ANCHORS, O) and shift (O,)."""
+        weight = self.live_weight()
+        bits = self.weight_bits(weight)
+        unit = torch.exp2(bits)
+        bias = self.bias * unit * 2.0**self.frac_in
+        # a bias past the clamp changes nothing but could break the exactness bound
+        limit = EXACT32 / 4
+        bias = round_ste(bias).clamp(-limit, limit)
+        return round_ste(weight * unit[:, None, None, None]), bias, bits + self.shift_base
+
+    @property
+    def shift_base(self) -> int:
+        return self.frac_in - self.frac_out
+
+    def forward(self, a: Tensor, level: Tensor | int) -> Tensor:
+        """Apply the layer; `level` is (B,) in training, one integer once frozen."""
+        if self.frozen is not None:
+            return self._exact(a, int(level))
+        assert isinstance(level, Tensor)
+        weight, rows, shift = self.rounded()
+        bias = level_lerp(rows, level)[:, :, None, None]
+        acc = F.conv2d(a, weight, padding=self.kernel // 2) + bias
+        scale = torch.exp2(-shift)[None, :, None, None]
+        out = round_ste(acc * scale)
+        if self.inward:
+            return _ClampInward.apply(out, self.lo, self.hi)  # type: ignore[no-any-return]
+        return out.clamp(self.lo, self.hi)
+
+    # -- inference: stored integers ------------------------------------------------------------
+
+    def freeze(self, weight: Tensor, bias: Tensor, shift: Tensor) -> None:
+        """Adopt stored integers: weight int16 (O, I, k, k), bias int32 (ANCHORS, O), shift (O,).
+
+        Raises WeightsError if a shape, a shift or the exactness bound is violated.
+        """
+        if tuple(weight.shape) != tuple(self.weight.shape):
+            found, allowed = tuple(weight.shape), tuple(self.weight.shape)
+            raise WeightsError(f"weight shape: found {found}, allowed is {allowed}")
+        outputs = weight.shape[0]
+        if tuple(bias.shape) != (ANCHORS, outputs) or tuple(shift.shape) != (outputs,):
+            raise WeightsError(f"bias {tuple(bias.shape)} or shift {tuple(shift.shape)} misshapen")
+        if int(shift.min()) < 0 or int(shift.max()) > 30:
+            raise WeightsError(f"shift: found {int(shift.min())}..{int(shift.max())}, allowed 0..30")
+        dtype = self.limits(weight, bias, shift)
+        device = self.weight.device
+        self.weight.requires_grad_(False)
+        self.frozen = (
+            weight.to(device, dtype),
+            bias.to(device, torch.int64),
+            shift.to(device, torch.int64),
+        )
+        self._level = None
+
+    def limits(self, weight: Tensor, bias: Tensor, shift: Tensor) -> torch.dtype:
+        """Return the narrowest dtype that computes these integers exactly."""
+        half = torch.where(shift > 0, 2.0 ** (shift.double() - 1), 0.0)
+        largest = weight.double().abs().flatten(1).sum(1) * self.bound_in
+        largest = float((largest + bias.double().abs().amax(0) + half).max())
+        if largest < EXACT32:
+            return torch.float32
+        if largest < EXACT64:
+            return torch.float64
+        raise WeightsError(f"sum|w|*max|a|+|b|: found {largest:.3g}, allowed below 2^53")
+
+    def _at_level(self, level: int) -> Tensor:
+        """Rows that do not depend on pixels: (bias + rounding half) for one level, cached."""
+        assert self.frozen is not None
+        cached = self._level  # read once: another thread may set another level
+        if cached is None or cached[0] != level:
+            weight, rows, shift = self.frozen
+            below, t = anchor(level)
+            mixed = rows[below] * (SPACING - t) + rows[below + 1] * t
+            bias = torch.div(mixed + SPACING // 2, SPACING, rounding_mode="floor")
+            half = torch.where(shift > 0, 2 ** (shift - 1).clamp_min(0), 0)
+            cached = self._level = (level, (bias + half).to(weight.dtype))
+        return cached[1]
+
+    def _exact(self, a: Tensor, level: int) -> Tensor:
+        assert self.frozen is not None
+        weight, _, shift = self.frozen
+        bias = self._at_level(level)
+        if a.device.type == "cpu":
+            acc = F.conv2d(a.to(weight.dtype), weight, bias, padding=self.kernel // 2)
+        else:
+            acc = self._matmul(a.to(weight.dtype), weight, bias)
+        scale = torch.exp2(-shift.to(weight.dtype))[None, :, None, None]
+        return (acc * scale).floor_().clamp_(self.lo, self.hi).to(torch.float32)
+
+    def _matmul(self, a: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """The same sums as one matrix product: GPU convolutions may use inexact algorithms."""
+        batch, _, height, width = a.shape
+        columns = F.unfold(a, self.kernel, padding=self.kernel // 2)
+        with torch.autocast(a.device.type, enabled=False):
+            acc = weight.flatten(1).double() @ columns.double()  # double: immune to TF32 settings
+        return acc.view(batch, -1, height, width).to(weight.dtype) + bias[:, None, None]
+

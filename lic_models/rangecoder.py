@@ -1,0 +1,127 @@
+"""Symbols to bytes and back: constriction's range coder with our integer tables.
+
+Symbols of one step are coded in ascending order of scale index, and within an index in C order,
+one call per index that occurs. A symbol outside its table's range is coded as the escape, and
+after the call its excess follows as an Exp-Golomb code of equiprobable bits.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import constriction
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import StreamError
+from .tables import tables
+
+__all__ = ["SymbolDecoder", "SymbolEncoder"]
+
+ESCAPE_BITS = 20  # longest prefix of an escape's Exp-Golomb code
+
+_stream: Any = constriction.stream
+
+
+@cache
+def _categorical(index: int) -> Any:
+    """The coder's model for one scale index; weights minus one make its rounding exact."""
+    table = tables()[index]
+    assert table is not None
+    probabilities = (table.weights - 1).astype(np.float64)
+    return _stream.model.Categorical(probabilities=probabilities, perfect=False)
+
+
+@cache
+def _bit() -> Any:
+    return _stream.model.Uniform(2)
+
+
+def _half(index: int) -> int:
+    table = tables()[index]
+    assert table is not None
+    return table.half
+
+
+def _groups(indices: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
+    """Positions by index, ascending, stable."""
+    order = np.argsort(indices, kind="stable")
+    used, starts = np.unique(indices[order], return_index=True)
+    return list(zip(used.tolist(), np.split(order, starts[1:]), strict=True)) if used.size else []
+
+
+class SymbolEncoder:
+    """Write symbols; `finish` returns the bytes."""
+
+    def __init__(self) -> None:
+        self._coder = _stream.queue.RangeEncoder()
+
+    def encode(self, symbols: NDArray[np.int32], indices: NDArray[np.int64]) -> None:
+        """Code symbols (n,) with scale indices (n,), each 1..63."""
+        for index, where in _groups(indices):
+            half = _half(index)
+            group = symbols[where]
+            escaped = np.abs(group) > half
+            letters = np.where(escaped, 2 * half + 1, group + half).astype(np.int32)
+            self._coder.encode(letters, _categorical(index))
+            for symbol in group[escaped].tolist():
+                self._escape(symbol, half)
+
+    def _escape(self, symbol: int, half: int) -> None:
+        excess = abs(symbol) - half  # >= 1
+        width = excess.bit_length() - 1
+        if width > ESCAPE_BITS:
+            raise ValueError(f"symbol: found {symbol}, allowed is below 2^{ESCAPE_BITS}")
+        bits = [1] * width + [0] + [excess >> i & 1 for i in reversed(range(width))]
+        self._coder.encode(np.array([*bits, int(symbol < 0)], np.int32), _bit())
+
+    def finish(self) -> bytes:
+        """Return the coded words, 32 bits each, little-endian."""
+        words: NDArray[np.uint32] = self._coder.get_compressed()
+        return words.astype("<u4").tobytes()
+
+
+class SymbolDecoder:
+    """Read symbols from bytes that `SymbolEncoder` wrote.
+
+    Raises StreamError if the length is no multiple of four or an escape is too long.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        if len(data) % 4:
+            raise StreamError(f"payload length: found {len(data)}, allowed are multiples of 4")
+        words = np.frombuffer(data, "<u4").astype(np.uint32)
+        self._coder = _stream.queue.RangeDecoder(words)
+
+    def decode(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return the symbols (n,) for scale indices (n,), each 1..63."""
+        symbols = np.empty(indices.size, np.int32)
+        try:
+            for index, where in _groups(indices):
+                half = _half(index)
+                group = self._coder.decode(_categorical(index), where.size) - half
+                for i in np.flatnonzero(group > half).tolist():
+                    group[i] = self._escape(half)
+                symbols[where] = group
+        except AssertionError as error:  # how constriction reports an impossible state
+            raise StreamError("payload: not a stream of the range coder") from error
+        return symbols
+
+    def _bit(self) -> int:
+        return int(self._coder.decode(_bit()))
+
+    def _escape(self, half: int) -> int:
+        width = 0
+        while self._bit():
+            width += 1
+            if width > ESCAPE_BITS:
+                raise StreamError(f"escape: found over {ESCAPE_BITS} prefix bits")
+        excess = 1
+        for _ in range(width):
+            excess = excess << 1 | self._bit()
+        return -(excess + half) if self._bit() else excess + half
+
+    def exhausted(self) -> bool:
+        """Whether nothing but the coder's ending is left."""
+        return bool(self._coder.maybe_exhausted())

@@ -1,0 +1,81 @@
+"""Names and permanent ids of models.
+
+A model file says `@register("elic", id=8)`. Name and id are written into files that must decode
+for years, so they are never reused and never derived from any order.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from .errors import UnknownModel
+
+if TYPE_CHECKING:
+    from .base import Model
+
+__all__ = ["lookup", "model_id", "model_name", "names", "register"]
+
+_classes: dict[str, type[Model]] = {}
+_ids: dict[int, str] = {}
+_loaded = False
+
+T = TypeVar("T", bound="type[Model]")
+
+
+def register(name: str, *, id: int) -> Callable[[T], T]:
+    """Class decorator: make a model known under a permanent name and id (0 to 255).
+
+    Raises ValueError if the name or the id is taken by another class.
+    """
+    if not 0 <= id <= 255:
+        raise ValueError(f"model id: found {id}, allowed is 0 to 255")
+
+    def add(cls: T) -> T:
+        if name in _classes or id in _ids:
+            raise ValueError(f"model {name!r} (id {id}): name or id is already registered")
+        _classes[name] = cls
+        _ids[id] = name
+        cls.name, cls.model_id = name, id
+        return cls
+
+    return add
+
+
+def _import_all() -> None:
+    global _loaded
+    if not _loaded:
+        from . import models
+
+        for module in pkgutil.iter_modules(models.__path__):
+            importlib.import_module(f"{models.__name__}.{module.name}")
+        _loaded = True
+
+
+def names() -> list[str]:
+    """Return the registered names, ordered by id."""
+    _import_all()
+    return [_ids[i] for i in sorted(_ids)]
+
+
+def model_name(key: str | int) -> str:
+    """Return the name for a name or id; raises UnknownModel listing what is known."""
+    _import_all()
+    if isinstance(key, str) and key in _classes:
+        return key
+    if isinstance(key, int) and not isinstance(key, bool) and key in _ids:
+        return _ids[key]
+    known = ", ".join(f"{_ids[i]} ({i})" for i in sorted(_ids))
+    raise UnknownModel(f"model: found {key!r}, known are {known}")
+
+
+def lookup(key: str | int) -> type[Model]:
+    """Return the class for a name or id; raises UnknownModel listing what is known."""
+    return _classes[model_name(key)]
+
+
+def model_id(name: str) -> int:
+    """Return the permanent id of a model name."""
+    return lookup(name).model_id

@@ -1,0 +1,80 @@
+"""The residual transforms of ELIC: strided convolutions, bottlenecks, attention.
+
+    g_a: x  -> conv s2 -> RB.. -> conv s2 -> RB.. -> Attn -> conv s2 -> RB.. -> gain
+            -> conv s2 -> Attn -> y
+    g_s: y_hat -> Attn -> deconv s2 -> gain -> RB.. -> deconv s2 -> Attn -> RB..
+            -> deconv s2 -> RB.. -> deconv s2 -> x_hat
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .layers import Attention, Gain, ResidualBottleneck, down, up
+
+__all__ = ["ResidualAnalysis", "ResidualSynthesis"]
+
+
+class ResidualAnalysis(nn.Module):
+    """g_a: images (B, 3, H, W) centred on zero to y (B, M, H/16, W/16)."""
+
+    def __init__(
+        self, widths: tuple[int, ...], M: int, *, kernels: tuple[int, ...], blocks: int, units: int
+    ) -> None:
+        super().__init__()
+        channels = (3, *widths, M)
+        self.convs = nn.ModuleList(
+            down(a, b, k) for a, b, k in zip(channels[:-1], channels[1:], kernels, strict=True)
+        )
+        self.blocks = nn.ModuleList(
+            nn.Sequential(*(ResidualBottleneck(n) for _ in range(blocks))) for n in widths
+        )
+        self.attentions = nn.ModuleDict(
+            {"1": Attention(widths[1], units), "3": Attention(M, units)}
+        )
+        self.gain = Gain(widths[2])
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        for i, conv in enumerate(self.convs):
+            x = conv(x)
+            if i < len(self.blocks):
+                x = self.blocks[i](x)
+            if str(i) in self.attentions:
+                x = self.attentions[str(i)](x)
+            if i == 2:
+                x = self.gain(x, level)
+        return x
+
+
+class ResidualSynthesis(nn.Module):
+    """g_s: y_hat (B, M, H/16, W/16) to images (B, 3, H, W) centred on zero."""
+
+    def __init__(
+        self, widths: tuple[int, ...], M: int, *, kernels: tuple[int, ...], blocks: int, units: int
+    ) -> None:
+        super().__init__()
+        channels = (M, *reversed(widths), 3)
+        self.convs = nn.ModuleList(
+            up(a, b, k)
+            for a, b, k in zip(channels[:-1], channels[1:], reversed(kernels), strict=True)
+        )
+        self.blocks = nn.ModuleList(
+            nn.Sequential(*(ResidualBottleneck(n) for _ in range(blocks)))
+            for n in reversed(widths)
+        )
+        self.attentions = nn.ModuleDict(
+            {"0": Attention(M, units), "2": Attention(widths[1], units)}
+        )
+        self.gain = Gain(widths[2])
+
+    def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
+        x = y_hat
+        for i, conv in enumerate(self.convs):
+            if str(i) in self.attentions:
+                x = self.attentions[str(i)](x)
+            x = conv(x)
+            if i == 0:
+                x = self.gain(x, level)
+            if i < len(self.blocks):
+                x = self.blocks[i](x)
+        return x

@@ -1,0 +1,107 @@
+"""Command line of training: one command per stage.
+
+    python -m lic_models.train fit elic --data photos/ --out runs/elic --minutes 120
+    python -m lic_models.train export runs/elic/checkpoint.pt
+    torchrun --nproc-per-node 4 -m lic_models.train fit elic ...      several GPUs
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+
+from .. import registry, weights
+from .data import Photos, find, read
+from .linear import linear_start
+from .loop import Settings, fit
+from .objective import Objective
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+HELD_OUT = 8  # photos that are never trained on, for the log's figures
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+@app.callback()
+def _root() -> None:
+    """Train models and export their weights."""
+
+
+@app.command("fit")
+def fit_command(
+    model: Annotated[str, typer.Argument(help="A registered model name.")],
+    data: Annotated[list[Path], typer.Option(help="Folder of photos; may be given again.")],
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint and log.csv.")],
+    minutes: Annotated[float, typer.Option(min=0.01, help="Budget of the stage.")],
+    start: Annotated[Path | None, typer.Option(help="Checkpoint to take weights from.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Crops per step and process.")] = 8,
+    patch: Annotated[int, typer.Option(min=64, help="Edge of a crop, multiple of 64.")] = 192,
+    rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 5e-4,
+    every: Annotated[float, typer.Option(min=0.01, help="Minutes between checkpoints.")] = 5.0,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of crops, levels and the start.")] = 0,
+) -> None:
+    """Train a model, or go on where the folder's checkpoint stopped."""
+    if patch % 64:
+        raise typer.BadParameter(f"found {patch}, allowed are multiples of 64", param_hint="patch")
+    if threads:
+        torch.set_num_threads(threads)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        torch.distributed.init_process_group()
+    where = _device(device)
+    torch.manual_seed(seed)
+    paths = find(data)
+    held = paths[:: max(1, len(paths) // HELD_OUT)][:HELD_OUT]
+    photos = Photos([p for p in paths if p not in held], patch, where)
+    cls = registry.lookup(model)
+    network = cls(cls.Config()).to(where)
+    if start is not None:
+        state = torch.load(start, map_location="cpu", weights_only=True)
+        network.load_state_dict(state["average"])
+    else:
+        linear_start(network, photos.batch(64, np.random.default_rng(seed)))
+    network = network.to(memory_format=torch.channels_last)
+    crops = [_middle(read(p), 384).to(where) for p in held]
+    settings = Settings(minutes=minutes, rate=rate, batch=batch, every=every, seed=seed)
+    fit(Objective(network), photos, crops, settings, out)
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="A registered model name.")],
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of `fit`.")],
+    folder: Annotated[Path, typer.Option(help="Where to write the weights.")] = WEIGHTS,
+    generation: Annotated[int, typer.Option(min=1, help="Higher ones are the default.")] = 1,
+    notes: Annotated[str, typer.Option(help="How they were made; kept in the file.")] = "",
+) -> None:
+    """Write the averaged weights of a checkpoint as integers and 16-bit floats."""
+    cls = registry.lookup(model)
+    network = cls(cls.Config())
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    network.load_state_dict(state["average"])
+    history = f"{state['step']} steps in {state['elapsed'] / 60:.0f} minutes. {notes}".strip()
+    found = weights.export(network, folder, generation=generation, notes={"notes": history})
+    typer.echo(f"{found.path} {found.path.stat().st_size} bytes")
+
+
+def _middle(image: torch.Tensor, most: int) -> torch.Tensor:
+    """Centre crop of uint8 (3, H, W), multiples of 64 up to `most`, as float (1, 3, h, w)."""
+    height, width = (min(most, n // 64 * 64) for n in image.shape[1:])
+    top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
+    return image[None, :, top : top + height, left : left + width].float() / 255
+
+
+if __name__ == "__main__":
+    app()

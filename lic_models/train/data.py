@@ -1,0 +1,74 @@
+"""Photos in memory, crops out. The only place in this package that reads image files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+__all__ = ["Photos", "find", "read"]
+
+SUFFIXES = {".avif", ".bmp", ".jpg", ".jpeg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+SHRINK_MAX = 1.8  # random downscaling hides the coding artefacts of the training files
+
+
+def find(folders: Sequence[Path]) -> list[Path]:
+    """Return all image files below the folders, sorted; raises ValueError if there are none."""
+    found = sorted(p for f in folders for p in Path(f).rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not found:
+        raise ValueError(f"data: found no images in {[str(f) for f in folders]}")
+    return found
+
+
+def read(path: Path) -> Tensor:
+    """Return an image as uint8 (3, H, W)."""
+    with Image.open(path) as image:
+        pixels = np.array(image.convert("RGB"))
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+class Photos:
+    """Random crops from photos kept as uint8.
+
+    Args:
+        paths: image files, each at least `patch` pixels on both sides (smaller ones are left out).
+        patch: edge of a crop in pixels.
+        device: where photos are kept and crops are made.
+    """
+
+    def __init__(self, paths: Sequence[Path], patch: int, device: torch.device) -> None:
+        with ThreadPoolExecutor() as pool:
+            photos = [p for p in pool.map(read, paths) if min(p.shape[1:]) >= patch]
+        self.photos = [p.to(device) for p in photos]
+        if not self.photos:
+            raise ValueError(f"data: found no photo of at least {patch} x {patch} pixels")
+        area = np.array([p.shape[1] * p.shape[2] for p in self.photos], dtype=np.float64)
+        self.share = area / area.sum()
+        self.patch = patch
+
+    def batch(self, size: int, random: np.random.Generator) -> Tensor:
+        """Return crops (size, 3, patch, patch), float in [0, 1]."""
+        return torch.stack([self._crop(random) for _ in range(size)])
+
+    def _crop(self, random: np.random.Generator) -> Tensor:
+        photo = self.photos[random.choice(len(self.photos), p=self.share)]
+        most = min(SHRINK_MAX, min(photo.shape[1:]) / self.patch)
+        shrink = random.uniform(1, most) if random.random() < 0.6 else 1.0
+        edge = min(round(self.patch * shrink), *photo.shape[1:])
+        top = random.integers(photo.shape[1] - edge + 1)
+        left = random.integers(photo.shape[2] - edge + 1)
+        crop = photo[:, top : top + edge, left : left + edge].float() / 255
+        if edge != self.patch:
+            size = (self.patch, self.patch)
+            crop = F.interpolate(crop[None], size, mode="bilinear", antialias=True)[0]
+        if random.random() < 0.5:
+            crop = crop.flip(2)
+        if random.random() < 0.2:
+            crop = crop.transpose(1, 2)
+        return crop

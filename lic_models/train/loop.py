@@ -1,0 +1,170 @@
+"""The training loop: time-boxed, resumable, averaged weights, one CSV row now and then."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ..levels import LEVEL_MAX, LEVEL_MIN
+from .data import Photos
+from .objective import Objective
+
+__all__ = ["Settings", "evaluate", "fit"]
+
+EVALUATE_AT = (500, 2500, 5000, 7500, 10000)  # levels
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run.
+
+    minutes: budget of this stage, over all resumes; the schedule is laid over it.
+    rate: peak learning rate; batch: crops per step and process; clip: gradient norm.
+    hold: share of the budget before the cosine decay; warmup: steps.
+    average: decay of the exponential moving average of the weights.
+    every: minutes between evaluations and checkpoints.
+    """
+
+    minutes: float
+    rate: float = 5e-4
+    batch: int = 8
+    clip: float = 1.0
+    hold: float = 0.3
+    warmup: int = 200
+    average: float = 0.998
+    every: float = 5.0
+    seed: int = 0
+
+
+def _scale(settings: Settings, step: int, progress: float) -> float:
+    """Learning-rate factor: warm-up in steps, then flat, then a cosine to 1 %."""
+    late = max(0.0, (progress - settings.hold) / (1 - settings.hold))
+    cosine = 0.01 + 0.99 * (1 + math.cos(math.pi * min(late, 1.0))) / 2
+    return min(1.0, (step + 1) / settings.warmup) * cosine
+
+
+@torch.no_grad()
+def evaluate(objective: Objective, images: list[Tensor]) -> dict[str, float]:
+    """Mean bpp and PSNR (dB) over images (1, 3, H, W) at a few levels, rounded values."""
+    objective.eval()
+    row: dict[str, float] = {}
+    for level in EVALUATE_AT:
+        bpp, psnr = [], []
+        for x in images:
+            out = objective(x, torch.full((1,), float(level), device=x.device), noise=False)
+            bpp.append(float(out["bpp"]))
+            psnr.append(-10 * math.log10(float(out["mse"])))
+        row[f"bpp{level}"], row[f"psnr{level}"] = float(np.mean(bpp)), float(np.mean(psnr))
+    objective.train()
+    return row
+
+
+class _Run:
+    """State of one stage that a checkpoint holds."""
+
+    def __init__(self, objective: Objective, settings: Settings) -> None:
+        self.objective, self.settings = objective, settings
+        self.optimizer = torch.optim.AdamW(
+            objective.parameters(), settings.rate, betas=(0.9, 0.99), weight_decay=0.0
+        )
+        average = torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average)
+        self.ema = torch.optim.swa_utils.AveragedModel(objective, multi_avg_fn=average)
+        self.step, self.elapsed = 0, 0.0
+
+    def save(self, path: Path) -> None:
+        state = {
+            "model": self.objective.model.state_dict(),
+            "average": self.ema.module.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "elapsed": self.elapsed,
+        }
+        torch.save(state, path.with_suffix(".tmp"))
+        os.replace(path.with_suffix(".tmp"), path)
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        self.objective.model.load_state_dict(state["model"])
+        self.ema.module.model.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.elapsed = state["step"], state["elapsed"]
+
+
+def fit(
+    objective: Objective, photos: Photos, held_out: list[Tensor], settings: Settings, folder: Path
+) -> Path:
+    """Train until the time is up; returns the checkpoint. Resumes if the folder has one."""
+    world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "checkpoint.pt"
+    run = _Run(objective, settings)
+    if checkpoint.exists():
+        run.load(checkpoint)
+    device = held_out[0].device
+    forward: nn.Module = objective
+    if world > 1:
+        forward = nn.parallel.DistributedDataParallel(objective)
+    random = np.random.default_rng((settings.seed, rank, run.step))
+    torch.manual_seed(settings.seed + run.step * world + rank)
+    budget = settings.minutes * 60
+    began = time.monotonic() - run.elapsed
+    last = time.monotonic()
+    sums: dict[str, float] = {"loss": 0.0, "norm": 0.0, "count": 0.0}
+    with tqdm(total=round(budget), initial=round(run.elapsed), unit="s", disable=rank > 0) as bar:
+        while run.elapsed < budget:
+            for group in run.optimizer.param_groups:
+                group["lr"] = settings.rate * _scale(settings, run.step, run.elapsed / budget)
+            x = photos.batch(settings.batch, random).contiguous(memory_format=torch.channels_last)
+            level = _levels(settings.batch, random).to(device)
+            out = forward(x, level)
+            run.optimizer.zero_grad(set_to_none=True)
+            out["loss"].backward()
+            norm = nn.utils.clip_grad_norm_(objective.parameters(), settings.clip)
+            if torch.isfinite(norm):
+                run.optimizer.step()
+                run.ema.update_parameters(objective)
+                sums["loss"] += float(out["loss"].detach())
+                sums["norm"] += float(norm)
+                sums["count"] += 1
+            run.step += 1
+            run.elapsed = time.monotonic() - began
+            bar.update(min(round(run.elapsed), bar.total) - bar.n)
+            done = run.elapsed >= budget
+            if rank == 0 and (done or time.monotonic() - last > settings.every * 60):
+                last = time.monotonic()
+                run.save(checkpoint)
+                _log(run, sums, held_out, folder / "log.csv")
+                sums = dict.fromkeys(sums, 0.0)
+    return checkpoint
+
+
+def _levels(batch: int, random: np.random.Generator) -> Tensor:
+    """Levels (batch,), uniform, stratified over the batch so that each step sees the range."""
+    share = (np.arange(batch) + random.random(batch)) / batch
+    return torch.from_numpy(LEVEL_MIN + (LEVEL_MAX - LEVEL_MIN) * share).float()
+
+
+def _log(run: _Run, sums: dict[str, float], held_out: list[Tensor], path: Path) -> None:
+    count = max(sums["count"], 1)
+    row = {
+        "step": run.step,
+        "minutes": round(run.elapsed / 60, 2),
+        "loss": sums["loss"] / count,
+        "norm": sums["norm"] / count,
+        **evaluate(run.ema.module, held_out),
+    }
+    fresh = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        if fresh:
+            writer.writeheader()
+        writer.writerow({k: f"{v:.5g}" for k, v in row.items()})

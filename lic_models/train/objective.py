@@ -1,0 +1,47 @@
+"""What training minimises: bits per pixel plus lambda times squared error, level by level."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..base import Model
+from ..entropy import UNIT, estimate
+from ..levels import LEVEL_MAX, LEVEL_MIN, LMBDA_MAX, LMBDA_MIN
+
+__all__ = ["Objective", "lambdas"]
+
+BALANCE = 0.55  # loss grows about as lambda^0.55; dividing it out lets every level count alike
+
+
+def lambdas(level: Tensor) -> Tensor:
+    """Rate-distortion weights (B,) of levels (B,)."""
+    share = (level - LEVEL_MIN) / (LEVEL_MAX - LEVEL_MIN)
+    return LMBDA_MIN * (LMBDA_MAX / LMBDA_MIN) ** share
+
+
+class Objective(nn.Module):
+    """The loss as a module, so that data parallelism can wrap it."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, level: Tensor, noise: bool = True) -> dict[str, Tensor]:
+        """Return `loss` (scalar), `bpp` and `mse` (B,) for images (B, 3, H, W) in [0, 1]."""
+        device = x.device.type
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=self.training):
+            latents = self.model.latents(self.model.analyse(x, level), level)
+        latents, bits = estimate(self.model, latents, level, noise=noise)
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=self.training):
+            x_hat = self.model.synthesise(latents["y"] / UNIT, level)
+        if not self.training:
+            x_hat = x_hat.clamp(0, 1)
+        mse = (x_hat.float() - x).square().flatten(1).mean(1)
+        bpp = bits / (x.shape[2] * x.shape[3])
+        weight = lambdas(level)
+        middle = math.sqrt(LMBDA_MIN * LMBDA_MAX)
+        loss = (bpp + weight * 255**2 * mse) * (weight / middle) ** -BALANCE
+        return {"loss": loss.mean(), "bpp": bpp, "mse": mse}

@@ -1,0 +1,167 @@
+"""Weights on disk: safetensors files named `<model>-<generation>-<fingerprint>.safetensors`.
+
+Layers of the entropy path are stored as integers (weight int16, bias int32, shift uint8), the
+transforms as float16, gains and level biases as float32. The fingerprint is the first 8 bytes of
+the SHA-256 of the canonical weights: model name, configuration as sorted JSON, then for each
+tensor in order of name: name, dtype, shape and little-endian bytes, each length-prefixed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from . import registry
+from .base import Model
+from .errors import WeightsError, WeightsNotFound
+
+__all__ = ["Found", "export", "find", "fingerprint", "load"]
+
+FINGERPRINT = 8  # bytes
+PRECISE = (".log", ".rows")  # float parameters kept in float32
+KINDS = {"weight": torch.int16, "bias": torch.int32, "shift": torch.uint8}
+
+
+class Found(NamedTuple):
+    """A weights file: its model name, generation, fingerprint and path."""
+
+    model: str
+    generation: int
+    fingerprint: bytes
+    path: Path
+
+
+def fingerprint(model: str, config: str, tensors: dict[str, Tensor]) -> bytes:
+    """Return the first 8 bytes of the SHA-256 of canonical weights."""
+    digest = hashlib.sha256()
+
+    def add(data: bytes) -> None:
+        digest.update(len(data).to_bytes(8, "little") + data)
+
+    add(model.encode())
+    add(config.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        add(name.encode())
+        add(str(tensor.dtype).removeprefix("torch.").encode())
+        add(",".join(str(n) for n in tensor.shape).encode())
+        add(tensor.cpu().numpy().tobytes())  # little-endian on every machine torch runs on
+    return digest.digest()[:FINGERPRINT]
+
+
+def folders() -> list[Path]:
+    """Folders searched: those of LIC_WEIGHTS_PATH, then the package's own."""
+    extra = [Path(p) for p in os.environ.get("LIC_WEIGHTS_PATH", "").split(os.pathsep) if p]
+    return [*extra, Path(str(resources.files(__package__).joinpath("weights")))]
+
+
+def _parse(path: Path) -> Found | None:
+    try:
+        model, generation, digest = path.stem.rsplit("-", 2)
+        found = Found(model, int(generation), bytes.fromhex(digest), path)
+    except ValueError:
+        return None
+    return found if len(found.fingerprint) == FINGERPRINT else None
+
+
+def find(model: str, wanted: bytes | None = None) -> Found:
+    """Return the weights with that fingerprint, or the newest generation.
+
+    Raises WeightsNotFound naming model and fingerprint.
+    """
+    pattern = f"{model}-*.safetensors"
+    parsed = [_parse(path) for folder in folders() for path in sorted(folder.glob(pattern))]
+    mine = [f for f in parsed if f is not None and f.model == model]
+    if wanted is not None:
+        mine = [f for f in mine if f.fingerprint == wanted]
+    if not mine:
+        which = "any weights" if wanted is None else f"weights with fingerprint {wanted.hex()}"
+        searched = ", ".join(str(f) for f in folders())
+        raise WeightsNotFound(f"model {model!r}: {which} not found in {searched}")
+    return max(mine, key=lambda f: f.generation)
+
+
+def canonical(model: Model) -> dict[str, Tensor]:
+    """Return the tensors of a trained model as they are stored."""
+    layers = model.integer_layers()
+    tensors: dict[str, Tensor] = {}
+    with torch.no_grad():
+        for name, layer in layers.items():
+            weight, bias, shift = layer.rounded()
+            layer.limits(weight, bias, shift)  # raises unless it can be computed exactly
+            for (kind, dtype), value in zip(KINDS.items(), (weight, bias, shift), strict=True):
+                tensors[f"{name}.{kind}"] = value.to(dtype)
+    for name, value in model.state_dict().items():
+        if name.rpartition(".")[0] not in layers:
+            exact = name.endswith(PRECISE)
+            tensors[name] = value.detach().to(torch.float32 if exact else torch.float16)
+    return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def export(model: Model, folder: Path, *, generation: int, notes: dict[str, str]) -> Found:
+    """Write a trained model's weights; `notes` go into the file's metadata."""
+    config = json.dumps(model.config_dict(), sort_keys=True)
+    tensors = canonical(model)
+    digest = fingerprint(model.name, config, tensors)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{model.name}-{generation}-{digest.hex()}.safetensors"
+    save_file(tensors, path, {"model": model.name, "config": config, **notes})
+    path.chmod(0o644)
+    return Found(model.name, generation, digest, path)
+
+
+def _config(text: str, cls: type[Model]) -> Any:
+    values = json.loads(text)
+    return cls.Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def load(found: Found, device: torch.device) -> Model:
+    """Build the model and fill it; raises WeightsError unless every tensor is as expected."""
+    try:
+        with safe_open(found.path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{found.path}: {error}") from error
+    config = metadata.get("config", "")
+    if metadata.get("model") != found.model:
+        raise WeightsError(f"{found.path}: model: found {metadata.get('model')!r}")
+    digest = fingerprint(found.model, config, tensors)
+    if digest != found.fingerprint:
+        raise WeightsError(f"{found.path}: fingerprint: found {digest.hex()} in its contents")
+    cls = registry.lookup(found.model)
+    try:
+        model = cls(_config(config, cls))
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{found.path}: config: {error}") from error
+    return fill(model.to(device), tensors)
+
+
+def fill(model: Model, tensors: dict[str, Tensor]) -> Model:
+    """Put stored tensors into a model and freeze it for coding."""
+    layers = model.integer_layers()
+    rest = {n: t.float() for n, t in tensors.items() if n.rpartition(".")[0] not in layers}
+    expected = {n for n in model.state_dict() if n.rpartition(".")[0] not in layers}
+    integers = {f"{name}.{kind}" for name in layers for kind in KINDS}
+    if set(tensors) != expected | integers:
+        odd = sorted(set(tensors) ^ (expected | integers))[:4]
+        raise WeightsError(f"tensors: found a different set than the model has, such as {odd}")
+    for name, layer in layers.items():
+        for kind, dtype in KINDS.items():
+            if tensors[f"{name}.{kind}"].dtype != dtype:
+                raise WeightsError(f"{name}.{kind}: dtype is not {dtype}")
+        layer.freeze(*(tensors[f"{name}.{kind}"] for kind in KINDS))
+    try:
+        model.load_state_dict(rest, strict=False)
+    except RuntimeError as error:
+        raise WeightsError(str(error)) from error
+    return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)

@@ -63,9 +63,12 @@ class LicImageFile(ImageFile.ImageFile):
         """Read and check all parts before Pillow allocates pixels for what the header claims."""
         fp = self._open_file()
         assert self.header is not None
+        read = container.read_parts
+        if ImageFile.LOAD_TRUNCATED_IMAGES:
+            self.load_prepare()  # missing tiles are listed: let an absurd size fail before that
+            read = container.salvage_parts
         tile = self.tile[0]
         fp.seek(tile.offset)
-        read = container.salvage_parts if ImageFile.LOAD_TRUNCATED_IMAGES else container.read_parts
         args = (self.header, read(fp, self.header), self.device)
         self.tile = [tile._replace(args=args)]
 

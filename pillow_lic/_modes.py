@@ -33,7 +33,8 @@ def storable(image: Image.Image) -> Image.Image:
         return _wide_to_grey(image)
     target = _TARGETS.get(image.mode)
     if target is None:
-        raise OSError(f"cannot write mode {image.mode} as LIC")
+        hint = ": 16 bits a channel are not supported" if image.mode.startswith("I;16") else ""
+        raise OSError(f"cannot write mode {image.mode} as LIC{hint}")
     transparent = _has_transparent_colour(image)
     if transparent or (image.palette and image.palette.mode.endswith("A")):
         target = _WITH_ALPHA.get(target, target)

@@ -91,7 +91,7 @@ def encode(
         width, height = image.size
         header = Header(width, height, image.mode, codec.model_id, codec.fingerprint, level, tile)
         header.pack()  # refuse what cannot be stored before the long work
-        pixels = np.asarray(image).reshape(height, width, -1)
+        pixels = np.array(image).reshape(height, width, -1)  # a copy: torch warns of read-only
         plane = alpha.encode(pixels[..., -1]) if header.has_alpha else None
         if header.mode.startswith("L"):
             rgb = np.repeat(pixels[..., :1], 3, axis=2)

@@ -7,6 +7,7 @@ import struct
 import zlib
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from pillow_lic import container
@@ -37,6 +38,12 @@ def lic(image: Image.Image | None = None, **options: Any) -> bytes:
 def opened(data: bytes) -> Image.Image:
     """Open a file, loading nothing."""
     return Image.open(io.BytesIO(data))
+
+
+def distance(one: Image.Image, other: Image.Image) -> float:
+    """Return the mean absolute difference of two images of one mode."""
+    assert (one.mode, one.size) == (other.mode, other.size)
+    return float(np.abs(np.asarray(one, np.float64) - np.asarray(other)).mean())
 
 
 def part(tag: str, data: bytes) -> bytes:

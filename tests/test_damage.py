@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 from samples import EXIF, ICC, XMP, join, lic, opened, picture, split
 
 from pillow_lic.errors import LicError
@@ -30,7 +30,7 @@ def outcome(data: bytes, *, verify: bool) -> str:
     try:
         image = opened(data)
         image.verify() if verify else image.load()
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         return "not ours"
     except LicError as error:
         return type(error).__name__
@@ -83,7 +83,7 @@ def mutated(rng: random.Random, data: bytes) -> bytes:
     """Return a copy with one to four random changes: bytes replaced, removed, inserted, moved."""
     hurt = bytearray(data)
     for _ in range(rng.randint(1, 4)):
-        start = rng.randrange(len(hurt))
+        start = rng.randrange(len(hurt) + 1)
         stop = start + rng.randint(1, 8)
         hurt[start:stop] = rng.choice(
             [rng.randbytes(rng.randint(1, 8)), b"", hurt[start:stop] * 2, hurt[start:stop][::-1]]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 from samples import HEADER, join, lic, opened, picture, resealed, split
 
 import pillow_lic
@@ -58,7 +58,7 @@ def test_tile(tile: Any) -> None:
 def test_metadata_type(name: str) -> None:
     """Neither numbers nor lists."""
     with pytest.raises(ValueError, match=f"{name}: found int, allowed is bytes"):
-        lic(**{name: 5})
+        lic(None, **{name: 5})
 
 
 def test_metadata_too_long() -> None:
@@ -130,7 +130,7 @@ def test_malformed_payload() -> None:
     """Bytes that fit their checksum but that no encoder wrote."""
     header, parts = split(lic())
     tag, tile = parts[-1]
-    for payload in (b"", tile[: len(tile) // 2], tile + b"\x01\x02\x03\x04"):
+    for payload in (tile[: len(tile) // 8 * 4], tile[:-1], tile + b"\0"):
         with pytest.raises(PayloadError):
             opened(join(header, [(tag, payload)])).load()
 
@@ -150,10 +150,10 @@ def test_not_ours(tmp_path: Path) -> None:
     picture().save(path, "PNG")
     with Image.open(path) as image:
         assert image.format == "PNG"
-    with pytest.raises(Image.UnidentifiedImageError):
+    with pytest.raises(UnidentifiedImageError):
         pillow_lic.open(path)
     path.write_bytes(b"no image at all")
-    with pytest.raises(Image.UnidentifiedImageError):
+    with pytest.raises(UnidentifiedImageError):
         Image.open(path)
 
 

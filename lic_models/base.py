@@ -46,7 +46,6 @@ class Model(nn.Module, ABC):
 
     name: ClassVar[str]
     model_id: ClassVar[int]
-    Config: ClassVar[type[Any]]
     paper: ClassVar[str]
     stride: ClassVar[int] = 64  # padded image sizes are multiples of this
     pixels: ClassVar[int] = 16  # per sample of y
@@ -55,6 +54,11 @@ class Model(nn.Module, ABC):
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.config = config
+
+    @classmethod
+    @abstractmethod
+    def configure(cls, **values: Any) -> Any:
+        """Return the configuration with these values over the shipped defaults."""
 
     @abstractmethod
     def analyse(self, x: Tensor, level: Tensor) -> Tensor:

@@ -59,7 +59,9 @@ class Codec:
 
     # -- tiles: what the file format stores ----------------------------------------------------
 
-    def encode_tiles(self, pixels: NDArray[np.uint8] | Tensor, level: int, tile: int) -> list[bytes]:
+    def encode_tiles(
+        self, pixels: NDArray[np.uint8] | Tensor, level: int, tile: int
+    ) -> list[bytes]:
         """Code an image: uint8 (H, W, 3), or float (3, H, W) in [0, 1].
 
         `level` is 100 * quality, `tile` the edge of a tile in pixels, a multiple of 64, or 0 for
@@ -206,7 +208,7 @@ def _image(pixels: NDArray[np.uint8] | Tensor) -> Tensor:
         image = pixels
         good = image.dim() == 3 and image.shape[0] == 3 and image.is_floating_point()
     else:
-        image = torch.from_numpy(np.ascontiguousarray(pixels))
+        image = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
         good = image.dim() == 3 and image.shape[2] == 3 and image.dtype == torch.uint8
         image = image.permute(2, 0, 1) if good else image
     if not good or 0 in image.shape:
@@ -225,7 +227,12 @@ def _check(level: int, tile: int) -> None:
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:  # torch without CUDA asserts
+        raise ValueError(f"device: found {name!r}, allowed is auto, cpu or one at hand") from error
+    return device
 
 
 @lru_cache(maxsize=8)

@@ -21,16 +21,24 @@ __all__ = ["UNIT", "Shapes", "drive", "estimate", "gaussian_bits"]
 
 UNIT = 1 << FRAC
 LOG_RATIO = math.log(SCALE_MAX / SCALE_MIN) / (INDICES - 1)
+TAIL = 5.0  # about where a table ends, in scales
+LOG_ESCAPE = -16 * math.log(2)  # 14 bits for the escape, 2 + 2 log2 for its Exp-Golomb code
 Shapes = dict[str, tuple[int, int, int]]
 
 
 def gaussian_bits(residual: Tensor, index: Tensor) -> Tensor:
-    """Bits of residuals (in steps) under Gaussians convolved with a unit box; differentiable."""
+    """Bits of residuals (in steps) under Gaussians convolved with a unit box; differentiable.
+
+    The escape is part of the density, so that no residual costs more than the coder would charge.
+    """
     scale = SCALE_MIN * torch.exp(index * LOG_RATIO)
     inner = (0.5 - residual.abs()) / scale
     log_inner = torch.special.log_ndtr(inner)
     log_outer = torch.special.log_ndtr(inner - 1 / scale)
-    return (log_inner + torch.log1p(-torch.exp(log_outer - log_inner))) / -math.log(2)
+    gaussian = log_inner + torch.log1p(-torch.exp(log_outer - log_inner))
+    excess = (residual.abs() - TAIL * scale).clamp_min(1)
+    escape = LOG_ESCAPE - 2 * excess.log()
+    return torch.logaddexp(gaussian, escape) / -math.log(2)
 
 
 def drive(

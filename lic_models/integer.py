@@ -150,7 +150,8 @@ class IntConv2d(nn.Module):
         scale = torch.exp2(-shift)[None, :, None, None]
         out = round_ste(acc * scale)
         if self.inward:
-            return _ClampInward.apply(out, self.lo, self.hi)  # type: ignore[no-any-return]
+            clamped: Tensor = _ClampInward.apply(out, self.lo, self.hi)  # type: ignore[no-untyped-call]
+            return clamped
         return out.clamp(self.lo, self.hi)
 
     # -- inference: stored integers ------------------------------------------------------------
@@ -167,7 +168,8 @@ class IntConv2d(nn.Module):
         if tuple(bias.shape) != (ANCHORS, outputs) or tuple(shift.shape) != (outputs,):
             raise WeightsError(f"bias {tuple(bias.shape)} or shift {tuple(shift.shape)} misshapen")
         if int(shift.min()) < 0 or int(shift.max()) > 30:
-            raise WeightsError(f"shift: found {int(shift.min())}..{int(shift.max())}, allowed 0..30")
+            found, allowed = (int(shift.min()), int(shift.max())), (0, 30)
+            raise WeightsError(f"shift: found {found}, allowed is {allowed}")
         dtype = self.limits(weight, bias, shift)
         device = self.weight.device
         self.weight.requires_grad_(False)
@@ -181,8 +183,8 @@ class IntConv2d(nn.Module):
     def limits(self, weight: Tensor, bias: Tensor, shift: Tensor) -> torch.dtype:
         """Return the narrowest dtype that computes these integers exactly."""
         half = torch.where(shift > 0, 2.0 ** (shift.double() - 1), 0.0)
-        largest = weight.double().abs().flatten(1).sum(1) * self.bound_in
-        largest = float((largest + bias.double().abs().amax(0) + half).max())
+        sums = weight.double().abs().flatten(1).sum(1) * self.bound_in
+        largest = float((sums + bias.double().abs().amax(0) + half).max())
         if largest < EXACT32:
             return torch.float32
         if largest < EXACT64:
@@ -220,4 +222,3 @@ class IntConv2d(nn.Module):
         with torch.autocast(a.device.type, enabled=False):
             acc = weight.flatten(1).double() @ columns.double()  # double: immune to TF32 settings
         return acc.view(batch, -1, height, width).to(weight.dtype) + bias[:, None, None]
-

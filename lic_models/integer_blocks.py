@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -41,7 +42,7 @@ class IntStack(nn.Module):
         self.ups = ups
         self.layers = nn.ModuleList(
             IntConv2d(a, b * (4 if i < ups else 1), kernel)
-            for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+            for i, (a, b) in enumerate(pairwise(widths))
         )
 
     def forward(self, a: Tensor, level: Any) -> Tensor:
@@ -87,5 +88,3 @@ class Prior(_Heads):
         nothing = self.mean.weight.new_zeros((batch, 1, 1, 1), dtype=torch.float32)
         size = (batch, *shape)
         return self.mean(nothing, level).expand(size), self.index(nothing, level).expand(size)
-
-

@@ -1,9 +1,9 @@
 """The residual transforms of ELIC: strided convolutions, bottlenecks, attention.
 
-    g_a: x  -> conv s2 -> RB.. -> conv s2 -> RB.. -> Attn -> conv s2 -> RB.. -> gain
-            -> conv s2 -> Attn -> y
-    g_s: y_hat -> Attn -> deconv s2 -> gain -> RB.. -> deconv s2 -> Attn -> RB..
-            -> deconv s2 -> RB.. -> deconv s2 -> x_hat
+g_a: x  -> conv s2 -> RB.. -> conv s2 -> RB.. -> Attn -> conv s2 -> RB.. -> gain
+        -> conv s2 -> Attn -> y
+g_s: y_hat -> Attn -> deconv s2 -> gain -> RB.. -> deconv s2 -> Attn -> RB..
+        -> deconv s2 -> RB.. -> deconv s2 -> x_hat
 """
 
 from __future__ import annotations
@@ -59,8 +59,7 @@ class ResidualSynthesis(nn.Module):
             for a, b, k in zip(channels[:-1], channels[1:], reversed(kernels), strict=True)
         )
         self.blocks = nn.ModuleList(
-            nn.Sequential(*(ResidualBottleneck(n) for _ in range(blocks)))
-            for n in reversed(widths)
+            nn.Sequential(*(ResidualBottleneck(n) for _ in range(blocks))) for n in reversed(widths)
         )
         self.attentions = nn.ModuleDict(
             {"0": Attention(M, units), "2": Attention(widths[1], units)}

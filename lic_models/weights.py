@@ -121,7 +121,7 @@ def export(model: Model, folder: Path, *, generation: int, notes: dict[str, str]
 
 def _config(text: str, cls: type[Model]) -> Any:
     values = json.loads(text)
-    return cls.Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    return cls.configure(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
 def load(found: Found, device: torch.device) -> Model:
@@ -164,4 +164,6 @@ def fill(model: Model, tensors: dict[str, Tensor]) -> Model:
         model.load_state_dict(rest, strict=False)
     except RuntimeError as error:
         raise WeightsError(str(error)) from error
-    return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    model.eval().requires_grad_(False)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model

@@ -77,14 +77,13 @@ PAPER = Config(
 class Elic(Model):
     """ELIC with one set of weights for every quality."""
 
-    Config = Config
     paper = "He et al., ELIC: Efficient Learned Image Compression with Unevenly Grouped "
     paper += "Space-Channel Contextual Adaptive Coding, CVPR 2022, arXiv:2203.10886"
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         c = config
-        options = {"kernels": c.kernels, "blocks": c.blocks, "units": c.units}
+        options: dict[str, Any] = {"kernels": c.kernels, "blocks": c.blocks, "units": c.units}
         self.g_a = ResidualAnalysis(c.widths, c.M, **options)
         self.g_s = ResidualSynthesis(c.widths, c.M, **options)
         self.gain, self.inverse_gain = Gain(c.M), Gain(c.M)
@@ -113,6 +112,10 @@ class Elic(Model):
             Parameters(c.features + (c.context if k else 0) + s, c.hidden, g)
             for k, (g, s) in enumerate(zip(c.groups, spatial, strict=True))
         )
+
+    @classmethod
+    def configure(cls, **values: Any) -> Config:
+        return Config(**values)
 
     def analyse(self, x: Tensor, level: Tensor) -> Tensor:
         y: Tensor = self.gain(self.g_a(x - 0.5, level).float(), level)

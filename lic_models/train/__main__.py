@@ -1,8 +1,8 @@
 """Command line of training: one command per stage.
 
-    python -m lic_models.train fit elic --data photos/ --out runs/elic --minutes 120
-    python -m lic_models.train export runs/elic/checkpoint.pt
-    torchrun --nproc-per-node 4 -m lic_models.train fit elic ...      several GPUs
+python -m lic_models.train fit elic --data photos/ --out runs/elic --minutes 120
+python -m lic_models.train export runs/elic/checkpoint.pt
+torchrun --nproc-per-node 4 -m lic_models.train fit elic ...      several GPUs
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ def fit_command(
     held = paths[:: max(1, len(paths) // HELD_OUT)][:HELD_OUT]
     photos = Photos([p for p in paths if p not in held], patch, where)
     cls = registry.lookup(model)
-    network = cls(cls.Config()).to(where)
+    network = cls(cls.configure()).to(where)
     if start is not None:
         state = torch.load(start, map_location="cpu", weights_only=True)
         network.load_state_dict(state["average"])
     else:
         linear_start(network, photos.batch(64, np.random.default_rng(seed)))
-    network = network.to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     crops = [_middle(read(p), 384).to(where) for p in held]
     settings = Settings(minutes=minutes, rate=rate, batch=batch, every=every, seed=seed)
     fit(Objective(network), photos, crops, settings, out)
@@ -88,7 +88,7 @@ def export(
 ) -> None:
     """Write the averaged weights of a checkpoint as integers and 16-bit floats."""
     cls = registry.lookup(model)
-    network = cls(cls.Config())
+    network = cls(cls.configure())
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     network.load_state_dict(state["average"])
     history = f"{state['step']} steps in {state['elapsed'] / 60:.0f} minutes. {notes}".strip()

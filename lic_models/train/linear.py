@@ -8,20 +8,24 @@ transform with sensible steps and scales, and learning starts from there.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..base import Model
-from ..entropy import LOG_RATIO
-from ..layers import Gain, ResidualBottleneck
+from ..entropy import LOG_RATIO, UNIT, estimate
+from ..integer import IntConv2d
+from ..layers import ResidualBottleneck
 from ..levels import ANCHORS, LEVEL_MIN, SPACING, lmbda
 from ..tables import INDICES, SCALE_MIN
 
 __all__ = ["anchor_step", "linear_start", "scale_index"]
 
 Z_SCALE = 1.5  # of the hyper-latent at the start, in steps
+HIDDEN = 4.0  # spread of hidden integer layers at the start
 
 
 def anchor_step(row: int) -> float:
@@ -39,7 +43,7 @@ def _principal(features: Tensor, keep: int) -> Tensor:
     blocks = F.pixel_unshuffle(features, 2)  # (B, C * 4, H / 2, W / 2), channel-major
     rows = blocks.transpose(0, 1).flatten(1).double()
     _, vectors = torch.linalg.eigh(rows @ rows.T / rows.shape[1])
-    basis = vectors.flip(1)[:, :keep].T.float()
+    basis: Tensor = vectors.flip(1)[:, :keep].T.float()
     return basis.reshape(keep, features.shape[1], 2, 2)
 
 
@@ -57,9 +61,42 @@ def _set_stage(conv: nn.Conv2d, deconv: nn.ConvTranspose2d, basis: Tensor) -> No
     deconv.weight[:keep, :used, window, window] = basis
 
 
+def _balance(layer: nn.Conv2d | IntConv2d, x: Tensor, floor: float, target: float) -> None:
+    """Scale a layer so that each input channel weighs alike and outputs spread by `target`.
+
+    Principal components differ by orders of magnitude: left alone, brightness drowns texture.
+    """
+    spread = x.transpose(0, 1).flatten(1).std(1).clamp_min(floor)
+    layer.weight /= spread[None, :, None, None]
+    weight = layer.live_weight() if isinstance(layer, IntConv2d) else layer.weight
+    out = F.conv2d(x, weight, stride=layer.stride if isinstance(layer, nn.Conv2d) else 1)
+    layer.weight *= target / out.std().clamp_min(1e-6)
+
+
+@contextmanager
+def _balancing(model: nn.Module) -> Iterator[None]:
+    """While active, balance every layer that feeds on transforms or contexts as data reaches it."""
+
+    def hook(floor: float, target: float) -> Callable[[Any, Any], None]:
+        return lambda layer, args: _balance(layer, args[0].float(), floor, target)
+
+    handles = []
+    for module in model.modules():
+        if isinstance(module, ResidualBottleneck):
+            handles.append(module.body[0].register_forward_pre_hook(hook(0.01, 1.0)))
+        elif isinstance(module, IntConv2d) and not module.inward:
+            handles.append(module.register_forward_pre_hook(hook(UNIT, HIDDEN * UNIT)))
+    yield
+    for handle in handles:
+        handle.remove()
+
+
 @torch.no_grad()
-def linear_start(model: Model, images: Tensor) -> None:
-    """Initialise a model of strided `g_a.convs` and `g_s.convs` from images (B, 3, H, W)."""
+def linear_start(model: Any, images: Tensor) -> None:
+    """Initialise a model of strided `g_a.convs` and `g_s.convs` from images (B, 3, H, W).
+
+    The model has gains, `parameters_y` and `prior_z` as in `models/elic.py`.
+    """
     for module in model.modules():
         if isinstance(module, ResidualBottleneck):
             nn.init.zeros_(module.last.weight)
@@ -70,7 +107,6 @@ def linear_start(model: Model, images: Tensor) -> None:
         _set_stage(conv, deconv, basis)
         features = F.conv2d(features, basis, stride=2)
     scales = features.transpose(0, 1).flatten(1).std(1)  # of y in pixel units
-    assert isinstance(model.gain, Gain) and isinstance(model.inverse_gain, Gain)
     for row in range(ANCHORS):
         model.gain.log[row] = -math.log(anchor_step(row))
         model.inverse_gain.log[row] = math.log(anchor_step(row))
@@ -85,3 +121,7 @@ def linear_start(model: Model, images: Tensor) -> None:
     model.h_a[-1].weight *= Z_SCALE / spread
     z_index = scale_index(torch.tensor(Z_SCALE)) / 2**model.prior_z.index.frac_out
     model.prior_z.index.bias.fill_(float(z_index))
+    with _balancing(model):
+        latents = model.latents(model.analyse(images, level), level)
+        y_hat = estimate(model, latents, level, noise=False)[0]["y"] / UNIT
+        model.synthesise(y_hat, level)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from ..levels import LEVEL_MAX, LEVEL_MIN
@@ -28,7 +29,8 @@ class Settings:
     """One run.
 
     minutes: budget of this stage, over all resumes; the schedule is laid over it.
-    rate: peak learning rate; batch: crops per step and process; clip: gradient norm.
+    rate: peak learning rate; entropy: factor on it for the entropy path.
+    batch: crops per step and process; clip: gradient norm.
     hold: share of the budget before the cosine decay; warmup: steps.
     average: decay of the exponential moving average of the weights.
     every: minutes between evaluations and checkpoints.
@@ -36,6 +38,7 @@ class Settings:
 
     minutes: float
     rate: float = 5e-4
+    entropy: float = 2.0
     batch: int = 8
     clip: float = 1.0
     hold: float = 0.3
@@ -68,22 +71,35 @@ def evaluate(objective: Objective, images: list[Tensor]) -> dict[str, float]:
     return row
 
 
+def _split(objective: Objective) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Parameters of the entropy path, which starts from noise, and all others."""
+    layers = tuple(objective.model.integer_layers())
+    named = list(objective.model.named_parameters())
+    fast = [p for n, p in named if n.rpartition(".")[0] in layers]
+    return fast, [p for n, p in named if n.rpartition(".")[0] not in layers]
+
+
 class _Run:
     """State of one stage that a checkpoint holds."""
 
     def __init__(self, objective: Objective, settings: Settings) -> None:
         self.objective, self.settings = objective, settings
-        self.optimizer = torch.optim.AdamW(
-            objective.parameters(), settings.rate, betas=(0.9, 0.99), weight_decay=0.0
-        )
-        average = torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average)
-        self.ema = torch.optim.swa_utils.AveragedModel(objective, multi_avg_fn=average)
+        fast, slow = _split(objective)
+        groups = [{"params": slow, "factor": 1.0}, {"params": fast, "factor": settings.entropy}]
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=0.0)
+        average = get_ema_multi_avg_fn(settings.average)  # type: ignore[no-untyped-call]
+        self.ema = AveragedModel(objective, multi_avg_fn=average)
         self.step, self.elapsed = 0, 0.0
+
+    @property
+    def averaged(self) -> Objective:
+        assert isinstance(self.ema.module, Objective)
+        return self.ema.module
 
     def save(self, path: Path) -> None:
         state = {
             "model": self.objective.model.state_dict(),
-            "average": self.ema.module.model.state_dict(),
+            "average": self.averaged.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "elapsed": self.elapsed,
@@ -94,7 +110,7 @@ class _Run:
     def load(self, path: Path) -> None:
         state = torch.load(path, map_location="cpu", weights_only=True)
         self.objective.model.load_state_dict(state["model"])
-        self.ema.module.model.load_state_dict(state["average"])
+        self.averaged.model.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.elapsed = state["step"], state["elapsed"]
 
@@ -122,7 +138,11 @@ def fit(
     with tqdm(total=round(budget), initial=round(run.elapsed), unit="s", disable=rank > 0) as bar:
         while run.elapsed < budget:
             for group in run.optimizer.param_groups:
-                group["lr"] = settings.rate * _scale(settings, run.step, run.elapsed / budget)
+                group["lr"] = (
+                    settings.rate
+                    * group["factor"]
+                    * _scale(settings, run.step, run.elapsed / budget)
+                )
             x = photos.batch(settings.batch, random).contiguous(memory_format=torch.channels_last)
             level = _levels(settings.batch, random).to(device)
             out = forward(x, level)
@@ -160,7 +180,7 @@ def _log(run: _Run, sums: dict[str, float], held_out: list[Tensor], path: Path) 
         "minutes": round(run.elapsed / 60, 2),
         "loss": sums["loss"] / count,
         "norm": sums["norm"] / count,
-        **evaluate(run.ema.module, held_out),
+        **evaluate(run.averaged, held_out),
     }
     fresh = not path.exists()
     with path.open("a", newline="") as file:

@@ -1,0 +1,228 @@
+"""Every registered model, parametrised: a new one is tested without new code."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import lic_models
+from lic_models import coding, registry, weights
+from lic_models.base import Model
+from lic_models.codec import Codec
+from lic_models.entropy import UNIT, estimate
+from lic_models.errors import StreamError, UnknownModel, WeightsError, WeightsNotFound
+
+NAMES = lic_models.names()
+
+
+def photo(height: int, width: int, seed: int = 0) -> torch.Tensor:
+    """Smooth colours with some noise, (3, H, W) in [0, 1]."""
+    random = np.random.default_rng(seed)
+    rows = np.linspace(0, 3, height)[:, None]
+    columns = np.linspace(0, 4, width)[None]
+    planes = [np.sin(rows * (i + 1) + columns) * 0.4 + 0.5 for i in range(3)]
+    x = np.stack(planes) + random.normal(0, 0.03, (3, height, width))
+    return torch.from_numpy(x.clip(0, 1)).float()
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def codec(request: pytest.FixtureRequest) -> Codec:
+    return lic_models.load(request.param, device="cpu")
+
+
+@pytest.mark.parametrize("quality", [1, 37.5, 100])
+def test_roundtrip(codec: Codec, quality: float):
+    x = photo(100, 70)
+    data = codec.encode(x, quality)
+    x_hat = codec.decode(data)
+    assert x_hat.shape == (1, 3, 100, 70)
+    assert (x_hat[0] - x).square().mean() < 0.03
+
+
+def test_quality_buys_fidelity(codec: Codec):
+    x = photo(128, 128)
+    data = [codec.encode(x, q) for q in (5, 50, 95)]
+    errors = [(codec.decode(d)[0] - x).square().mean().item() for d in data]
+    assert len(data[0]) < len(data[1]) < len(data[2])
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_decoder_sees_what_the_encoder_saw(codec: Codec):
+    level = 6000
+    y = codec._analyse(photo(128, 192), level)
+    latents = codec.model.latents(y, torch.tensor([float(level)]))
+    data, sent = coding.encode(codec.model, latents, level)
+    shapes = codec.model.shapes(128, 192)
+    received = coding.decode(codec.model, data, shapes, level)
+    assert sent.keys() == received.keys() == shapes.keys()
+    for name in shapes:
+        assert torch.equal(sent[name], received[name])
+        assert sent[name].shape[1:] == shapes[name]
+    assert coding.encode(codec.model, latents, level)[0] == data
+
+
+def test_estimate_matches_the_bytes(codec: Codec):
+    level = 7000
+    y = codec._analyse(photo(512, 512), level)
+    latents = codec.model.latents(y, torch.tensor([float(level)]))
+    data, _ = coding.encode(codec.model, latents, level)
+    with torch.inference_mode():
+        _, bits = estimate(codec.model, latents, level, noise=False)
+    assert bits.item() / 8 == pytest.approx(len(data), rel=0.02, abs=8)
+
+
+def test_tiles_leave_no_seams(codec: Codec):
+    """Tiled and untiled latents differ, but the pixels of given latents do not depend on tiles."""
+    x = photo(256, 320)
+    payloads = codec.encode_tiles(x, 9000, 128)
+    assert len(payloads) == 6
+    tiled = codec.decode_tiles(payloads, 320, 256, 9000, 128).astype(int)
+    whole = codec.decode_tiles(codec.encode_tiles(x, 9000, 0), 320, 256, 9000, 0).astype(int)
+    steps = np.abs(tiled - whole)
+    border = steps[:, 126:130].mean()
+    assert border <= 3 * max(steps.mean(), 0.5)
+
+
+def test_lost_tiles_are_grey(codec: Codec):
+    x = photo(128, 256)
+    payloads: list[bytes | None] = list(codec.encode_tiles(x, 5000, 128))
+    payloads[1] = None
+    pixels = codec.decode_tiles(payloads, 256, 128, 5000, 128)
+    assert (pixels[:, 128:] == 128).all()
+    assert not (pixels[:, :100] == 128).all()
+
+
+def test_halo_covers_the_synthesis(codec: Codec):
+    """Latents further away than the halo do not touch a pixel."""
+    model, halo, step = codec.model, codec.model.halo, codec.model.pixels
+    channels = model.shapes(64, 64)["y"][0]
+    torch.manual_seed(0)
+    y_hat = torch.randn(1, channels, 4, 2 * halo + 8)
+    other = y_hat.clone()
+    other[..., -4:] += 5
+    level = torch.tensor([5000.0])
+    with torch.inference_mode():
+        change = (model.synthesise(y_hat, level) - model.synthesise(other, level)).abs()
+    untouched = (halo + 4) * step
+    assert change[..., :untouched].max() == 0
+    assert change[..., untouched:].max() > 0
+
+
+def test_analysis_blocks_match_the_whole(codec: Codec, monkeypatch: pytest.MonkeyPatch):
+    x = photo(256, 384)
+    whole = codec._analyse(x, 8000)
+    monkeypatch.setattr("lic_models.codec.BLOCK", 128)
+    blocks = codec._analyse(x, 8000)
+    assert torch.allclose(whole, blocks, atol=2e-3)
+
+
+def test_training_reaches_every_parameter(codec: Codec):
+    cls = registry.lookup(codec.name)
+    torch.manual_seed(0)
+    model: Model = cls(cls.configure())
+    for parameter in model.parameters():  # zero-initialised layers would hide those before them
+        if parameter.dim() > 1 and not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    scales = [m for m in model.modules() if hasattr(m, "scale")]
+    for module in scales:
+        torch.nn.init.ones_(module.scale)
+    for layer in model.integer_layers().values():
+        torch.nn.init.uniform_(layer.bias, 0.5, 1.0)
+    x = torch.stack([photo(128, 128, 1), photo(128, 128, 2)])
+    level = torch.tensor([900.0, 9100.0])
+    latents = model.latents(model.analyse(x, level), level)
+    y_hat, bits = estimate(model, latents, level, noise=True)
+    loss = bits.mean() + (model.synthesise(y_hat["y"] / UNIT, level) - x).square().mean() * 1e5
+    loss.backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None]
+    assert without == []
+
+
+def test_stored_layers_are_exact_in_float32(codec: Codec):
+    for name, layer in codec.model.integer_layers().items():
+        assert layer.frozen is not None, name
+        assert layer.frozen[0].dtype == torch.float32, name
+
+
+@pytest.mark.parametrize("cut", [1, 4, 40])
+def test_short_payloads_raise_or_differ(codec: Codec, cut: int):
+    """Without the container's checksum a cut stream must still fail in a documented way."""
+    data = codec.encode(photo(64, 64), 60)
+    try:
+        codec.decode(data[:-cut])
+    except StreamError:
+        return
+    pytest.fail("a raw stream shorter than its own length was accepted")
+
+
+def test_long_payloads_are_refused(codec: Codec):
+    (payload,) = codec.encode_tiles(photo(64, 64), 6000, 0)
+    with pytest.raises(StreamError):
+        codec.decode_tiles([payload + b"\x01\x02\x03\x04" * 4], 64, 64, 6000, 0)
+
+
+def test_unknown_names_list_the_known():
+    with pytest.raises(UnknownModel, match="elic"):
+        lic_models.load("jpeg")
+    with pytest.raises(UnknownModel, match="tiny"):
+        lic_models.model_name(250)
+
+
+def test_missing_weights_name_the_fingerprint():
+    with pytest.raises(WeightsNotFound, match=r"tiny.*0102030405060708"):
+        lic_models.load("tiny", fingerprint=bytes(range(1, 9)))
+
+
+def test_registration_is_unique():
+    cls = registry.lookup("tiny")
+    with pytest.raises(ValueError, match="already"):
+        registry.register("tiny", id=77)(cls)
+    with pytest.raises(ValueError, match="already"):
+        registry.register("other", id=cls.model_id)(cls)
+    with pytest.raises(ValueError, match="0 to 255"):
+        registry.register("huge", id=256)
+
+
+def test_weights_are_verified(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    found = weights.find("tiny")
+    copy = tmp_path / found.path.name
+    data = bytearray(found.path.read_bytes())
+    data[-1] ^= 1
+    copy.write_bytes(data)
+    with pytest.raises(WeightsError, match="fingerprint"):
+        weights.load(found._replace(path=copy), torch.device("cpu"))
+    copy.write_bytes(data[:100])
+    with pytest.raises(WeightsError, match="tiny"):
+        weights.load(found._replace(path=copy), torch.device("cpu"))
+
+
+def test_weights_path_adds_folders(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    found = weights.find("tiny")
+    newer = tmp_path / found.path.name.replace(f"-{found.generation}-", "-9-")
+    newer.write_bytes(found.path.read_bytes())
+    monkeypatch.setenv("LIC_WEIGHTS_PATH", str(tmp_path))
+    assert weights.find("tiny").path == newer
+
+
+@pytest.mark.parametrize("quality", [0, 101, "high", float("nan"), True, None, 0.5])
+def test_bad_quality(quality: object):
+    with pytest.raises(ValueError, match="quality"):
+        lic_models.level_from_quality(quality)
+
+
+@pytest.mark.parametrize("shape", [(3, 0, 5), (4, 8, 8), (8, 8)])
+def test_bad_tensors(shape: tuple[int, ...]):
+    with pytest.raises(ValueError, match="image"):
+        lic_models.load("tiny").encode_tiles(torch.zeros(shape), 5000, 0)
+
+
+def test_bad_device():
+    with pytest.raises(ValueError, match="device"):
+        lic_models.load("tiny", device="abacus")
+
+
+def test_read_only_arrays_are_fine(codec: Codec):
+    pixels = np.full((64, 64, 3), 90, np.uint8)
+    pixels.setflags(write=False)
+    assert codec.encode_tiles(pixels, 5000, 0)

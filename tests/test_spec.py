@@ -1,0 +1,197 @@
+"""The specification against the code: every number, every table, every listed byte."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import vector_dump
+
+import lic_models
+from lic_models import codec, integer, integer_blocks, levels, rangecoder, registry, tables, weights
+from pillow_lic import alpha, container, header
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SPEC = Path(__file__).parent.parent / "spec"
+NUMBERS = tomllib.loads((SPEC / "constants.toml").read_text())
+
+
+def test_container():
+    assert NUMBERS["container"] == {
+        "signature": header.SIGNATURE.hex(),
+        "version": header.VERSION,
+        "flags": 0,
+        "modes": list(header.MODES),
+        "bit_depth": 0,
+        "side_max": header.SIDE_MAX,
+        "tile_unit": header.TILE_UNIT,
+        "tile_max": header.TILE_MAX // header.TILE_UNIT,
+        "tile_pixels_max": header.TILE_PIXELS_MAX,
+        "varint_bytes_max": len(header.pack_varint((1 << 35) - 1)),
+        "header_bytes": [
+            len(header.Header(side, side, "RGB", 0, bytes(8), 100, 64).pack())
+            for side in (1, header.SIDE_MAX)
+        ],
+    }
+    assert codec.TILE_UNIT == header.TILE_UNIT
+
+
+def test_parts():
+    found = header.Header(300, 200, "LA", 0, bytes(8), 100, 0)
+    cut = found._replace(tile=64)
+    base = NUMBERS["parts"]
+    size = base["alpha_bytes_base"] + base["alpha_bytes_per_pixel"] * 300 * 200
+    assert container._limit(found, "A", 0) == size
+    for whole, index, pixels in ((found, 0, 60000), (cut, 0, 4096), (cut, 19, 44 * 8)):
+        limit = base["tile_bytes_base"] + base["tile_bytes_per_pixel"] * pixels
+        assert container._limit(whole, "T", index) == limit
+    assert base["metadata_bytes_max"] == container.METADATA_MAX
+    assert base["ancillary"] == list(container.METADATA)
+    assert base["critical"] == ["A", "T"]
+
+
+def test_alpha():
+    assert {name: getattr(alpha, name.upper()) for name in NUMBERS["alpha"]} == NUMBERS["alpha"]
+
+
+def test_levels():
+    assert NUMBERS["levels"] == {
+        "min": levels.LEVEL_MIN,
+        "max": levels.LEVEL_MAX,
+        "anchors": levels.ANCHORS,
+        "spacing": levels.SPACING,
+    }
+    assert header.LEVELS == (levels.LEVEL_MIN, levels.LEVEL_MAX)
+
+
+def test_integer():
+    shipped = NUMBERS["integer"]
+    assert shipped["activation_max"] == integer.FULL
+    assert shipped["mean_max"] == integer_blocks.MEAN_LIMIT
+    assert shipped["frac"] == integer.FRAC
+    assert shipped["weight_max"] == integer.WEIGHT_MAX
+
+
+def test_tables():
+    data = (SPEC / "tables.txt").read_bytes()
+    installed = Path(tables.__file__).with_name("data") / "tables.txt"
+    assert data == installed.read_bytes()
+    assert NUMBERS["tables"] == {
+        "indices": tables.INDICES,
+        "total_bits": tables.TOTAL.bit_length() - 1,
+        "escape_weight": int(tables.tables()[1].weights[-1]),  # type: ignore[union-attr]
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    assert len(data.splitlines()) == tables.INDICES - 1
+
+
+def test_coder():
+    coder = NUMBERS["coder"]
+    assert coder["escape_prefix_max"] == rangecoder.ESCAPE_BITS
+    assert coder["precision_bits"] == NUMBERS["tables"]["total_bits"]
+    assert coder["end_difference"] == 2 ** (coder["state_bits"] - coder["word_bits"] + 1) - 1
+
+
+def test_check_values_of_the_range_coder():
+    """Rows such as `| 1: 5; b: 1 1 0 | `00 50 FF FF` |` in section 6.6."""
+    text = (SPEC / "entropy.md").read_text().partition("### 6.6")[2]
+    rows = re.findall(r"^\| ([b\d][^(|]*?) *(?:\(.*\) )?\| `([0-9A-F ]+)` \|$", text, re.MULTILINE)
+    assert len(rows) >= 6
+    for runs, payload in rows:
+        coder = rangecoder.SymbolEncoder()
+        for run in runs.split(";"):
+            index, _, letters = run.strip().partition(":")
+            model = rangecoder._bit() if index == "b" else rangecoder._categorical(int(index))
+            coder._coder.encode(np.array(letters.split(), np.int32), model)
+        assert coder.finish().hex(" ").upper() == payload, runs
+    coder = rangecoder.SymbolEncoder()
+    coder.encode(np.array([0, -8, 1, -3], np.int32), np.array([9, 1, 1, 1]))
+    assert coder.finish().hex(" ").upper() == rows[2][1]
+
+
+def test_pixels_and_weights():
+    assert NUMBERS["pixels"]["lost"] == codec.GREY
+    assert NUMBERS["weights"]["fingerprint_bytes"] == weights.FINGERPRINT
+    assert tuple(NUMBERS["weights"]["float32_suffixes"]) == weights.PRECISE
+
+
+def test_model_ids():
+    assert list(NUMBERS["model_ids"]) == list(header.MODELS)
+    assert list(NUMBERS["model_ids"].values()) == list(range(len(header.MODELS)))
+    for name in lic_models.names():
+        assert NUMBERS["model_ids"][name] == lic_models.model_id(name)
+    assert sorted(NUMBERS["models"]) == sorted(lic_models.names())
+
+
+@pytest.mark.parametrize("name", lic_models.names())
+def test_model(name: str):
+    cls = registry.lookup(name)
+    model = cls(cls.configure())
+    shipped = NUMBERS["models"][name]
+    assert shipped["id"] == cls.model_id
+    assert (shipped["stride"], shipped["pixels"], shipped["halo"]) == (
+        cls.stride,
+        cls.pixels,
+        cls.halo,
+    )
+    assert shipped["latents"] == list(model.shapes(64, 64))
+    assert shipped["config"] == json.loads(json.dumps(model.config_dict()))
+    assert shipped["layers"] == {
+        name: [
+            layer.kernel,
+            layer.weight.shape[1],
+            layer.weight.shape[0],
+            layer.lo,
+            layer.hi,
+            layer.frac_in,
+            layer.frac_out,
+        ]
+        for name, layer in model.integer_layers().items()
+    }
+
+
+@pytest.mark.parametrize("path", sorted(weights.folders()[-1].iterdir()), ids=lambda p: p.stem)
+def test_fingerprint_as_the_text_says(path: Path):
+    """Section 6.2 of models.md, from the bytes of the file and nothing of the package."""
+    data = path.read_bytes()
+    (size,) = struct.unpack("<Q", data[:8])
+    listing, body = json.loads(data[8 : 8 + size]), data[8 + size :]
+    strings = listing.pop("__metadata__")
+    types = {"I16": "int16", "I32": "int32", "U8": "uint8", "F32": "float32", "F16": "float16"}
+    pieces = [strings["model"].encode(), strings["config"].encode()]
+    for key in sorted(listing):
+        tensor = listing[key]
+        begin, end = tensor["data_offsets"]
+        shape = ",".join(map(str, tensor["shape"]))
+        pieces += [key.encode(), types[tensor["dtype"]].encode(), shape.encode(), body[begin:end]]
+    digest = hashlib.sha256(b"".join(struct.pack("<Q", len(p)) + p for p in pieces))
+    assert path.stem.endswith("-" + digest.hexdigest()[:16])
+
+
+def test_example():
+    data = (SPEC / "vectors" / "example.lic").read_bytes()
+    text = (SPEC / "example.md").read_text()
+    listed = re.findall(r"^([0-9A-F]{4})  ((?:[0-9A-F]{2} ?)+)", text, re.MULTILINE)
+    joined = b""
+    for offset, row in listed:
+        assert int(offset, 16) == len(joined)
+        joined += bytes.fromhex(row)
+    assert joined == data
+    assert text == vector_dump.text(data)
+
+
+def test_every_file_is_in_the_list_of_the_specification():
+    text = (SPEC / "README.md").read_text()
+    for path in SPEC.iterdir():
+        if path.name not in ("README.md", "__pycache__"):
+            assert f"`{path.name}" in text, path.name

@@ -1,0 +1,190 @@
+"""The bad test vectors: one fault each, named for it; checksums fit unless they are the fault."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from samples import join, part, resealed, split
+from vector_good import MODEL, picture, saved, with_alpha
+
+import lic_models
+from lic_models.errors import StreamError
+from lic_models.rangecoder import SymbolEncoder, _bit, _categorical, _half
+from pillow_lic.header import pack_varint
+
+
+class Bad(NamedTuple):
+    """A file that every reader of a class rejects with one error."""
+
+    name: str
+    comment: str
+    data: bytes
+    error: str
+    reader: str = "container"
+
+
+def _fields(header: bytes, rest: bytes) -> Iterator[Bad]:
+    """Header fields outside their range."""
+    for name, offset, value, comment in (
+        ("signature", 0, b"\x89", "first byte 0x89"),
+        ("version_0", 8, b"\0", "version 0"),
+        ("version_2", 8, b"\2", "version 2, with all else as in version 1"),
+        ("flags", 9, b"\1", "reserved flag"),
+        ("colour_mode", 10, b"\4", "colour mode 4"),
+        ("bit_depth", 10, b"\x12", "bit depth code 1"),
+        ("level_99", 20, struct.pack("<H", 99), "level 99"),
+        ("level_10001", 20, struct.pack("<H", 10001), "level 10001"),
+    ):
+        yield Bad(name, comment, resealed(header, offset, value) + rest, "FormatError")
+
+
+def _sizes(header: bytes, rest: bytes) -> Iterator[Bad]:
+    for name, width, height, comment in (
+        ("width_0", b"\0", b"\x0c", "width 0"),
+        ("height_0", b"\x14", b"\0", "height 0"),
+        ("width_large", pack_varint((1 << 30) + 1), b"\1", "width 2^30 + 1"),
+        ("tile_large", pack_varint(1 << 15), pack_varint(1 << 14), "a tile of 2^29 pixels"),
+        ("varint_long", b"\x94\x80\x80\x80\x80\0", b"\x0c", "width in 6 bytes"),
+        ("varint_padded", b"\x94\0", b"\x0c", "width 20 not in its shortest form"),
+    ):
+        body = header[:23] + width + height
+        data = body + struct.pack("<I", zlib.crc32(body)) + rest
+        yield Bad(name, comment, data, "FormatError")
+
+
+def _ends(header: bytes, data: bytes) -> Iterator[Bad]:
+    """Files that are too short, or damaged under a checksum."""
+    yield Bad("empty", "no bytes at all", b"", "TruncatedError")
+    yield Bad("cut_header", "ends within the header", data[:25], "TruncatedError")
+    yield Bad("cut_after_header", "ends after the header", header, "TruncatedError")
+    yield Bad("cut_part", "ends within part T", data[:-6], "TruncatedError")
+    level = header[:20] + b"\x4d" + header[21:]
+    yield Bad("checksum_header", "level changed", level + data[len(header) :], "ChecksumError")
+    hurt = data[:-5] + bytes([data[-5] ^ 1]) + data[-4:]
+    yield Bad("checksum_part", "one bit of part T changed", hurt, "ChecksumError")
+    zeros = data[:-4] + bytes(4)
+    yield Bad("checksum_zero", "checksum of part T overwritten with 0", zeros, "ChecksumError")
+
+
+def _order(header: bytes, t: bytes) -> Iterator[Bad]:
+    """Parts that are unknown, misplaced, missing or too many."""
+    icc, format_ = part("i", b"profile"), "FormatError"
+    yield Bad("tag", "a tag that is no letter", header + part("1", b"") + t, format_)
+    yield Bad("critical_unknown", "unknown part Q", header + part("Q", b"") + t, format_)
+    yield Bad("metadata_twice", "two parts i", header + icc + icc + t, format_)
+    yield Bad("metadata_late", "part i after part T", header + t + icc, format_)
+    hurt = icc[:-4] + bytes(4)
+    yield Bad("checksum_metadata", "part i damaged", header + hurt + t, "ChecksumError")
+    odd = part("q", b"?")[:-4] + bytes(4)
+    yield Bad("checksum_unknown", "unknown part q damaged", header + odd + t, "ChecksumError")
+    yield Bad("alpha_unexpected", "part A in mode RGB", header + part("A", b"\4\0") + t, format_)
+    yield Bad("tile_twice", "two parts T for one tile", header + t + t, format_)
+    yield Bad("trailing_byte", "one byte after the last part", header + t + b"\0", format_)
+    yield Bad("two_files", "a file after the file", (header + t) * 2, format_)
+    claim = b"T" + pack_varint((64 << 10) + 16 * 20 * 12 + 1)
+    yield Bad("length_over_limit", "part T one byte over its limit", header + claim, format_)
+    claim = b"i" + pack_varint((64 << 20) + 1)
+    yield Bad("length_metadata", "part i one byte over its limit", header + claim, format_)
+    padded = b"T\x80\0" + struct.pack("<I", zlib.crc32(b"T\x80\0"))
+    yield Bad("length_padded", "length 0 not in its shortest form", header + padded, format_)
+    claim = b"T" + pack_varint(60000) + b"few"
+    yield Bad("length_lie", "part T shorter than it says", header + claim, "TruncatedError")
+
+
+def _tiles() -> Iterator[Bad]:
+    header, parts = split(saved(picture("RGB", 150, 60), tile=64))
+    few = join(header, parts[:2])
+    yield Bad("tile_missing", "two parts T for three tiles", few, "TruncatedError")
+    between = join(header, [parts[0], ("x", b"<x/>"), *parts[1:]])
+    yield Bad("metadata_between", "part x between tiles", between, "FormatError")
+
+
+def _alphas() -> Iterator[Bad]:
+    header, parts = split(with_alpha(4, b"\x80"))
+    yield Bad("alpha_missing", "mode LA without part A", join(header, parts[1:]), "FormatError")
+    twice = join(header, [parts[0], *parts])
+    yield Bad("alpha_twice", "two parts A", twice, "FormatError")
+    late = join(header, [parts[1], parts[0]])
+    yield Bad("alpha_late", "part A after part T", late, "FormatError")
+    sound = zlib.compress(bytes(240), 9)
+    dictionary = zlib.compressobj(zdict=b"abc")
+    preset = dictionary.compress(bytes(240)) + dictionary.flush()
+    for name, filter_, tail, comment in (
+        ("alpha_filter", 5, sound, "reserved filter 5"),
+        ("alpha_constant_long", 4, b"\x80\x80", "filter 4 with two values"),
+        ("alpha_constant_short", 4, b"", "filter 4 without a value"),
+        ("alpha_few", 0, zlib.compress(bytes(239), 9), "239 samples for 20 x 12"),
+        ("alpha_many", 0, zlib.compress(bytes(241), 9), "241 samples for 20 x 12"),
+        ("alpha_bomb", 0, zlib.compress(bytes(1 << 24), 9), "16 MiB of samples for 20 x 12"),
+        ("alpha_cut", 0, sound[:-3], "zlib stream without the end of its checksum"),
+        ("alpha_adler", 0, sound[:-1] + bytes([sound[-1] ^ 1]), "wrong Adler-32"),
+        ("alpha_deflate", 0, b"\x78\xda\xff", "no zlib stream"),
+        ("alpha_preset", 0, preset, "zlib stream with a preset dictionary"),
+        ("alpha_trailing", 0, sound + b"\0", "a byte after the zlib stream"),
+    ):
+        yield Bad(name, comment, with_alpha(filter_, tail), "PayloadError")
+    empty = join(header, [("A", b""), *parts[1:]])
+    yield Bad("alpha_empty", "part A without data", empty, "PayloadError")
+
+
+def _long_escape() -> bytes:
+    """Return a payload whose first symbol is an escape with 21 prefix bits."""
+    codec = lic_models.load(MODEL, device="cpu")
+    first = next(codec.model.steps(codec.model.shapes(64, 64), 7500))
+    index = int(first.index[first.index > 0].min())
+    count = int((first.index == index).sum())
+    letters = np.zeros(count, np.int32) + _half(index)
+    letters[0] += _half(index) + 1
+    coder = SymbolEncoder()
+    coder._coder.encode(letters, _categorical(index))
+    coder._coder.encode(np.ones(40, np.int32), _bit())
+    return coder.finish()
+
+
+def _refused(payload: bytes, change: Callable[[bytes, int], bytes]) -> bytes:
+    """Return the first changed payload that is refused because of its end."""
+    codec = lic_models.load(MODEL, device="cpu")
+    for n in range(1000):
+        changed = change(payload, n)
+        try:
+            codec.decode_latents([changed], 20, 12, 7500, 0)
+        except StreamError as error:
+            if "after the last symbol" in str(error):
+                return changed
+    raise AssertionError("no change of the payload is refused")
+
+
+def _payloads(header: bytes, payload: bytes) -> Iterator[Bad]:
+    def last_word(data: bytes, n: int) -> bytes:
+        return data[:-4] + struct.pack("<I", (n + 1) * 4294967 % (1 << 32))
+
+    for name, data, comment in (
+        ("payload_bytes", payload + b"\0", "length no multiple of 4"),
+        ("payload_words", payload + bytes(8), "two words after the end"),
+        ("payload_end", _refused(payload, last_word), "another last word"),
+        ("payload_range", b"\xff" * 16, "first letter beyond the last cumulative weight"),
+        ("payload_escape", _long_escape(), "an escape with more than 20 prefix bits"),
+    ):
+        yield Bad(name, comment, join(header, [("T", data)]), "PayloadError", "entropy")
+
+
+def bad() -> Iterator[Bad]:
+    """Yield the vectors in the order of `vectors.toml`."""
+    data = saved(picture("RGB", 20, 12))
+    header, parts = split(data)
+    rest = data[len(header) :]
+    yield from _fields(header, rest)
+    yield from _sizes(header, rest)
+    yield from _ends(header, data)
+    yield from _order(header, rest)
+    yield from _tiles()
+    yield from _alphas()
+    model = resealed(header, 11, b"\xff") + rest
+    yield Bad("model_unknown", "model 255", model, "UnknownModelError", "entropy")
+    weights = resealed(header, 12, bytes(8)) + rest
+    yield Bad("weights_unknown", "fingerprint 0", weights, "WeightsNotFoundError", "entropy")
+    yield from _payloads(header, parts[0][1])

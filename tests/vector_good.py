@@ -1,0 +1,131 @@
+"""The good test vectors: pictures through the writer, and payloads that no picture would give."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from samples import EXIF, ICC, XMP, join, part, split
+
+import lic_models
+from lic_models import coding
+from pillow_lic import container
+
+MODEL = "tiny"
+
+
+class Good(NamedTuple):
+    """A file that every reader accepts."""
+
+    name: str
+    comment: str
+    data: bytes
+
+
+def picture(mode: str, width: int, height: int) -> Image.Image:
+    """Return waves, an edge and a ramp; channels differ."""
+    y, x = np.mgrid[0:height, 0:width].astype(float)
+    planes = [np.sin(x / (7 + 3 * c) + y / (11 - 2 * c)) * 90 + 120 for c in range(4)]
+    disc = np.hypot(x - width * 0.6, y - height * 0.4) < min(width, height) * 0.3
+    planes[0][disc] += 60
+    planes[2][disc] -= 80
+    planes[3] = np.where(disc, 255, np.minimum(x * 3 + y, 255))
+    stack = np.stack(planes, axis=2).clip(0, 255).astype(np.uint8)
+    if mode in ("L", "LA"):
+        stack = stack[..., [0, 3]]
+    count = len(mode)
+    return Image.fromarray(stack[..., 0] if count == 1 else stack[..., :count], mode=None)
+
+
+def saved(image: Image.Image, **options: Any) -> bytes:
+    """Return the bytes of a file in the model of the vectors."""
+    file = io.BytesIO()
+    image.save(file, "LIC", **{"model": MODEL, "quality": 75, **options})
+    return file.getvalue()
+
+
+def noise(width: int, height: int) -> Image.Image:
+    values = np.random.default_rng(1).integers(0, 2, (height, width, 3), dtype=np.uint8) * 255
+    return Image.fromarray(values)
+
+
+def crafted(level: int, size: int, z_scale: float, y_scale: float) -> bytes:
+    """Return a file of random latents, drawn from Laplacians of these scales."""
+    codec = lic_models.load(MODEL, device="cpu")
+    random = np.random.default_rng(2)
+    scales = {"z": z_scale, "y": y_scale}
+    latents = {
+        name: torch.from_numpy(random.laplace(0, scales[name], (1, *shape))).float()
+        for name, shape in codec.model.shapes(size, size).items()
+    }
+    payload, _ = coding.encode(codec.model, latents, level)
+    header = container.Header(size, size, "RGB", codec.model_id, codec.fingerprint, level)
+    return container.write(header, {}, None, [payload])
+
+
+def with_alpha(filter_: int, tail: bytes) -> bytes:
+    """Return an LA file whose alpha part has this filter."""
+    header, parts = split(saved(picture("LA", 20, 12)))
+    return join(header, [(tag, bytes([filter_]) + tail if tag == "A" else d) for tag, d in parts])
+
+
+def _alphas() -> Iterator[Good]:
+    residuals = np.random.default_rng(3).integers(0, 256, (12, 20), dtype=np.uint8).tobytes()
+    for filter_, name in enumerate(("none", "left", "above", "gradient")):
+        yield Good(
+            f"alpha_{name}",
+            f"alpha filter {filter_}; samples wrap modulo 256",
+            with_alpha(filter_, zlib.compress(residuals, 9)),
+        )
+    yield Good("alpha_constant", "alpha filter 4", with_alpha(4, b"\x80"))
+
+
+def _parts() -> Iterator[Good]:
+    everything = {"icc_profile": ICC, "exif": EXIF, "xmp": XMP}
+    data = saved(picture("RGB", 20, 12), **everything)
+    yield Good("metadata", "ICC, EXIF and XMP; the orientation in EXIF turns nothing", data)
+    header, parts = split(data)
+    swapped = join(header, [parts[2], parts[0], parts[1], *parts[3:]])
+    yield Good("metadata_order", "ancillary parts in another order", swapped)
+    odd = header + part("q", b"?") + part("q", b"") + data[len(header) :]
+    yield Good("ancillary_unknown", "an unknown ancillary part, twice, to be skipped", odd)
+    empty = header + part("x", b"") + join(b"", parts[3:])
+    yield Good("metadata_empty", "a metadata part of length 0", empty)
+
+
+def good() -> Iterator[Good]:
+    """Yield the vectors in the order of `vectors.toml`."""
+    example = saved(picture("RGBA", 12, 10), xmp=XMP, quality=30)
+    yield Good("example", "the file of example.md", example)
+    yield Good("rgb", "colour", saved(picture("RGB", 48, 40)))
+    yield Good("l", "grey", saved(picture("L", 40, 24)))
+    yield Good("rgba", "colour and opacity", saved(picture("RGBA", 40, 24)))
+    yield Good("la", "grey and opacity", saved(picture("LA", 24, 40)))
+    for quality in (1, 50, 75.5, 100):
+        name = f"quality_{quality:g}".replace(".", "_")
+        data = saved(picture("RGB", 70, 66), quality=quality)
+        yield Good(name, f"quality {quality:g}", data)
+    yield Good("quality_12", "level 1200, an anchor", saved(picture("RGB", 64, 64), quality=12))
+    yield Good("one_pixel", "1 x 1", saved(picture("RGB", 1, 1)))
+    yield Good("one_row", "130 x 1", saved(picture("RGB", 130, 1)))
+    yield Good("one_column", "1 x 130", saved(picture("L", 1, 130)))
+    yield Good("exact_size", "128 x 64: no padding", saved(picture("RGB", 128, 64)))
+    yield Good("odd_size", "sides that are no multiple of anything", saved(picture("RGB", 131, 67)))
+    tiles = saved(picture("RGB", 150, 140), tile=64)
+    yield Good("tiles", "3 x 3 tiles of 64", tiles)
+    wide = saved(picture("RGBA", 300, 70), tile=128, quality=40)
+    yield Good("tiles_128", "3 x 1 tiles of 128, with alpha", wide)
+    one = saved(picture("RGB", 60, 50), tile=64)
+    yield Good("tile_larger", "a tile that is larger than the image", one)
+    yield Good("flat", "one colour: nearly nothing is coded", saved(Image.new("RGB", (200, 90))))
+    yield Good("noise", "full-scale noise at quality 100", saved(noise(80, 72), quality=100))
+    yield Good("escapes", "latents far outside the tables", crafted(5000, 128, 300, 40))
+    yield Good("escapes_long", "hyper-latents of up to 20 bits", crafted(10000, 192, 40000, 3))
+    yield Good("saturated", "values that every clamp meets", crafted(100, 128, 20, 600))
+    yield from _alphas()
+    yield from _parts()

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import vector_dump
 
 import lic_models
 from lic_models import codec, integer, integer_blocks, levels, rangecoder, registry, tables, weights
-from pillow_lic import alpha, container, header
+from lic_models.errors import WeightsError
+from pillow_lic import _codec, alpha, container, header
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -80,6 +82,11 @@ def test_integer():
     assert shipped["mean_max"] == integer_blocks.MEAN_LIMIT
     assert shipped["frac"] == integer.FRAC
     assert shipped["weight_max"] == integer.WEIGHT_MAX
+    layer = integer.IntConv2d(1, 1)
+    weight, bias = torch.zeros(1, 1, 1, 1), torch.zeros(levels.ANCHORS, 1)
+    layer.freeze(weight, bias, torch.tensor([shipped["shift_max"]]))
+    with pytest.raises(WeightsError, match="shift"):
+        layer.freeze(weight, bias, torch.tensor([shipped["shift_max"] + 1]))
 
 
 def test_tables():
@@ -98,6 +105,8 @@ def test_tables():
 def test_coder():
     coder = NUMBERS["coder"]
     assert coder["escape_prefix_max"] == rangecoder.ESCAPE_BITS
+    text = (SPEC / "entropy.md").read_text()
+    assert f"w MUST NOT be greater than {rangecoder.ESCAPE_BITS}." in text
     assert coder["precision_bits"] == NUMBERS["tables"]["total_bits"]
     assert coder["end_difference"] == 2 ** (coder["state_bits"] - coder["word_bits"] + 1) - 1
 
@@ -120,7 +129,12 @@ def test_check_values_of_the_range_coder():
 
 
 def test_pixels_and_weights():
+    found = header.Header(64, 64, "LA", 0, weights.find("tiny").fingerprint, 7500)
+    lost = _codec.decode(found, container.Parts({}, None, [None]), "cpu")
     assert NUMBERS["pixels"]["lost"] == codec.GREY
+    assert lost == bytes([NUMBERS["pixels"]["lost"], NUMBERS["pixels"]["lost_alpha"]]) * 64 * 64
+    vectors = tomllib.loads((SPEC / "vectors" / "vectors.toml").read_text())["vector"]
+    assert {v["max_error"] for v in vectors if "max_error" in v} == {NUMBERS["pixels"]["tolerance"]}
     assert NUMBERS["weights"]["fingerprint_bytes"] == weights.FINGERPRINT
     assert tuple(NUMBERS["weights"]["float32_suffixes"]) == weights.PRECISE
 
@@ -158,6 +172,16 @@ def test_model(name: str):
         ]
         for name, layer in model.integer_layers().items()
     }
+
+
+def test_tables_of_the_text_on_models():
+    text = (SPEC / "models.md").read_text()
+    for name, number in NUMBERS["model_ids"].items():
+        assert f"\n| {number} | `{name}` |" in text
+    for key, tiny in NUMBERS["models"]["tiny"]["config"].items():
+        cells = [tiny, NUMBERS["models"]["elic"]["config"][key]]
+        row = " | ".join(str(v).strip("[]") for v in cells)
+        assert re.search(rf"^\| {key} \| [^|]+ \| {row} \|$", text, re.MULTILINE), key
 
 
 @pytest.mark.parametrize("path", sorted(weights.folders()[-1].iterdir()), ids=lambda p: p.stem)

@@ -13,7 +13,7 @@ from vector_good import MODEL, picture, saved, with_alpha
 
 import lic_models
 from lic_models.errors import StreamError
-from lic_models.rangecoder import SymbolEncoder, _bit, _categorical, _half
+from lic_models.rangecoder import ESCAPE_BITS, SymbolEncoder, _bit, _categorical, _half
 from pillow_lic.header import pack_varint
 
 
@@ -132,7 +132,7 @@ def _alphas() -> Iterator[Bad]:
 
 
 def _long_escape() -> bytes:
-    """Return a payload whose first symbol is an escape with 21 prefix bits."""
+    """Return a payload whose first symbol is an escape with too many prefix bits."""
     codec = lic_models.load(MODEL, device="cpu")
     first = next(codec.model.steps(codec.model.shapes(64, 64), 7500))
     index = int(first.index[first.index > 0].min())
@@ -167,7 +167,7 @@ def _payloads(header: bytes, payload: bytes) -> Iterator[Bad]:
         ("payload_words", payload + bytes(8), "two words after the end"),
         ("payload_end", _refused(payload, last_word), "another last word"),
         ("payload_range", b"\xff" * 16, "first letter beyond the last cumulative weight"),
-        ("payload_escape", _long_escape(), "an escape with more than 20 prefix bits"),
+        ("payload_escape", _long_escape(), f"an escape with over {ESCAPE_BITS} prefix bits"),
     ):
         yield Bad(name, comment, join(header, [("T", data)]), "PayloadError", "entropy")
 

@@ -125,7 +125,7 @@ def good() -> Iterator[Good]:
     yield Good("flat", "one colour: nearly nothing is coded", saved(Image.new("RGB", (200, 90))))
     yield Good("noise", "full-scale noise at quality 100", saved(noise(80, 72), quality=100))
     yield Good("escapes", "latents far outside the tables", crafted(5000, 128, 300, 40))
-    yield Good("escapes_long", "hyper-latents with escapes of up to 16 bits", crafted(10000, 192, 40000, 3))
+    yield Good("escapes_long", "escapes of up to 16 bits in z", crafted(10000, 192, 40000, 3))
     yield Good("saturated", "values that every clamp meets", crafted(100, 128, 20, 600))
     yield from _alphas()
     yield from _parts()

@@ -63,7 +63,7 @@ def fit_command(
     where = _device(device)
     torch.manual_seed(seed)
     paths = find(data)
-    held = paths[:: max(1, len(paths) // HELD_OUT)][:HELD_OUT]
+    held = paths[:: max(2, len(paths) // HELD_OUT)][:HELD_OUT]
     photos = Photos([p for p in paths if p not in held], patch, where)
     cls = registry.lookup(model)
     network = cls(cls.configure()).to(where)

@@ -69,7 +69,7 @@ def _balance(layer: nn.Conv2d | IntConv2d, x: Tensor, floor: float, target: floa
     spread = x.transpose(0, 1).flatten(1).std(1).clamp_min(floor)
     layer.weight /= spread[None, :, None, None]
     weight = layer.live_weight() if isinstance(layer, IntConv2d) else layer.weight
-    out = F.conv2d(x, weight, stride=layer.stride if isinstance(layer, nn.Conv2d) else 1)
+    out = F.conv2d(x, weight, padding=weight.shape[2] // 2)
     layer.weight *= target / out.std().clamp_min(1e-6)
 
 

@@ -86,7 +86,7 @@ class _Run:
         self.objective, self.settings = objective, settings
         fast, slow = _split(objective)
         groups = [{"params": slow, "factor": 1.0}, {"params": fast, "factor": settings.entropy}]
-        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
         average = get_ema_multi_avg_fn(settings.average)  # type: ignore[no-untyped-call]
         self.ema = AveragedModel(objective, multi_avg_fn=average)
         self.step, self.elapsed = 0, 0.0

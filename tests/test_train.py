@@ -1,0 +1,114 @@
+"""Training from photos to weights that code an image, on a few tiny steps."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+import lic_models
+from lic_models import registry
+from lic_models.levels import LEVEL_MAX, LEVEL_MIN
+from lic_models.train.__main__ import app
+from lic_models.train.data import Photos, find
+from lic_models.train.linear import linear_start
+from lic_models.train.objective import Objective
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five pictures of smooth random texture."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for i in range(5):
+        small = random.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+        Image.fromarray(small).resize((200, 150), Image.Resampling.BICUBIC).save(
+            folder / f"{i}.png"
+        )
+    return folder
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_fit_resume_export_code(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    common = ("fit", "tiny", "--data", photos, "--out", tmp_path / "run", "--patch", 64)
+    run(*common, "--minutes", 0.02, "--batch", 2, "--every", 0.01)
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    first = torch.load(checkpoint, weights_only=True)
+    run(*common, "--minutes", 0.04, "--batch", 2)
+    second = torch.load(checkpoint, weights_only=True)
+    assert 0 < first["step"] < second["step"]
+    with (tmp_path / "run" / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) >= 2
+    assert float(rows[0]["psnr500"]) < float(rows[0]["psnr10000"])
+    run("export", "tiny", checkpoint, "--folder", tmp_path / "weights", "--generation", 99)
+    monkeypatch.setenv("LIC_WEIGHTS_PATH", str(tmp_path / "weights"))
+    codec = lic_models.load("tiny", device="cpu")
+    (file,) = (tmp_path / "weights").iterdir()
+    assert codec.fingerprint.hex() in file.name
+    x = torch.rand(3, 64, 64)
+    assert codec.decode(codec.encode(x, 50)).shape == (1, 3, 64, 64)
+
+
+def test_linear_start_is_a_working_codec(photos: Path):
+    """Before any training the transforms are an orthonormal basis with sensible steps."""
+    torch.manual_seed(0)
+    cls = registry.lookup("elic")
+    config = cls.configure(widths=(12, 48, 96), M=128, Z=8, groups=(16, 112), hyper=16)
+    model = cls(config)
+    data = Photos(find([photos]), 64, torch.device("cpu"))
+    x = data.batch(16, np.random.default_rng(0))
+    linear_start(model, x)
+    objective = Objective(model).eval()
+    with torch.no_grad():
+        low, high = (
+            objective(x, torch.full((16,), float(level)), noise=False)
+            for level in (LEVEL_MIN, LEVEL_MAX)
+        )
+    assert low["mse"].mean() > high["mse"].mean()
+    assert low["bpp"].mean() < high["bpp"].mean()
+    assert -10 * high["mse"].mean().log10() > 35
+
+
+def test_crops_are_pixels_of_the_photos(photos: Path):
+    data = Photos(find([photos]), 64, torch.device("cpu"))
+    crops = data.batch(20, np.random.default_rng(1))
+    assert crops.shape == (20, 3, 64, 64)
+    assert crops.min() >= 0
+    assert crops.max() <= 1
+    assert crops.flatten(1).std(1).min() > 0.01
+
+
+def test_no_photos_is_an_error(tmp_path: Path):
+    with pytest.raises(ValueError, match="no images"):
+        find([tmp_path])
+
+
+@pytest.mark.parametrize("patch", ["65", "32"])
+def test_bad_patch(photos: Path, tmp_path: Path, patch: str):
+    arguments = ["fit", "tiny", "--data", photos, "--out", tmp_path, "--minutes", "0.02"]
+    result = CliRunner().invoke(app, [str(a) for a in [*arguments, "--patch", patch]])
+    assert result.exit_code == 2
+    assert "patch" in result.output
+
+
+def test_training_needs_no_range_coder():
+    """The training modules run where constriction is not installed."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; sys.modules['constriction'] = None\n"
+        "import lic_models.train.__main__, lic_models.models.elic"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,58 @@
+"""format.md, section 4.2: the alpha plane."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import PayloadError
+
+Plane = npt.NDArray[np.uint8]
+CHUNK = 1 << 16
+CONSTANT = 4
+
+
+def inflate(data: bytes, size: int) -> bytes:
+    """Inflate one whole zlib stream to exactly `size` bytes."""
+    stream = zlib.decompressobj()
+    out = bytearray()
+    try:
+        while not stream.eof:
+            # One byte more than wanted shows an excess, and lets the stream reach its end.
+            piece = stream.decompress(data, min(CHUNK, size + 1 - len(out)))
+            if not piece and not stream.eof:
+                raise PayloadError("alpha: zlib stream is not finished")
+            out += piece
+            if len(out) > size:
+                raise PayloadError(f"alpha: more than {size} samples")
+            data = stream.unconsumed_tail
+    except zlib.error as error:
+        raise PayloadError(f"alpha: {error}") from None
+    if stream.unused_data:
+        raise PayloadError(f"alpha: {len(stream.unused_data)} bytes after the zlib stream")
+    if len(out) != size:
+        raise PayloadError(f"alpha: {len(out)} samples found, {size} allowed")
+    return bytes(out)
+
+
+def alpha_plane(data: bytes, height: int, width: int) -> Plane:
+    if not data:
+        raise PayloadError("alpha: empty data")
+    filter_ = data[0]
+    if filter_ > CONSTANT:
+        raise PayloadError(f"alpha filter: {filter_} found, 0 to {CONSTANT} allowed")
+    if filter_ == CONSTANT:
+        if len(data) != 2:
+            raise PayloadError(f"constant alpha: {len(data)} bytes found, 2 allowed")
+        return np.broadcast_to(np.uint8(data[1]), (height, width))  # takes no memory
+    residuals = inflate(data[1:], height * width)
+    plane: npt.NDArray[Any] = np.frombuffer(residuals, np.uint8).reshape(height, width)
+    # The recurrences are running sums modulo 256: along rows, along columns, or both.
+    if filter_ & 1:
+        plane = np.cumsum(plane, axis=1, dtype=np.uint8)
+    if filter_ & 2:
+        plane = np.cumsum(plane, axis=0, dtype=np.uint8)
+    return plane

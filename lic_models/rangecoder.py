@@ -19,7 +19,7 @@ from .tables import tables
 
 __all__ = ["SymbolDecoder", "SymbolEncoder"]
 
-ESCAPE_BITS = 20  # longest prefix of an escape's Exp-Golomb code
+ESCAPE_BITS = 18  # longest prefix of an escape's Exp-Golomb code: dequantised values stay exact
 
 _stream: Any = constriction.stream
 
@@ -72,7 +72,8 @@ class SymbolEncoder:
         excess = abs(symbol) - half  # >= 1
         width = excess.bit_length() - 1
         if width > ESCAPE_BITS:
-            raise ValueError(f"symbol: found {symbol}, allowed is below 2^{ESCAPE_BITS}")
+            most = half + 2 ** (ESCAPE_BITS + 1) - 1
+            raise ValueError(f"symbol: found {symbol}, allowed is -{most} to {most}")
         bits = [1] * width + [0] + [excess >> i & 1 for i in reversed(range(width))]
         self._coder.encode(np.array([*bits, int(symbol < 0)], np.int32), _bit())
 

@@ -76,6 +76,8 @@ def fit_command(
     crops = [_middle(read(p), 384).to(where) for p in held]
     settings = Settings(minutes=minutes, rate=rate, batch=batch, every=every, seed=seed)
     fit(Objective(network), photos, crops, settings, out)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 @app.command()

@@ -156,7 +156,7 @@ def fit(
                 sums["norm"] += float(norm)
                 sums["count"] += 1
             run.step += 1
-            run.elapsed = time.monotonic() - began
+            run.elapsed = _agreed(time.monotonic() - began, device, world)
             bar.update(min(round(run.elapsed), bar.total) - bar.n)
             done = run.elapsed >= budget
             if rank == 0 and (done or time.monotonic() - last > settings.every * 60):
@@ -165,6 +165,15 @@ def fit(
                 _log(run, sums, held_out, folder / "log.csv")
                 sums = dict.fromkeys(sums, 0.0)
     return checkpoint
+
+
+def _agreed(elapsed: float, device: torch.device, world: int) -> float:
+    """Rank 0's clock for everyone: processes that stop at different steps would hang."""
+    if world == 1:
+        return elapsed
+    clock = torch.tensor([elapsed], device=device)
+    torch.distributed.broadcast(clock, 0)
+    return float(clock)
 
 
 def _levels(batch: int, random: np.random.Generator) -> Tensor:

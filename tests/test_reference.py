@@ -1,0 +1,222 @@
+"""The decoder written from the specification alone agrees with the vectors and the text."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+SPEC = ROOT / "spec"
+WEIGHTS = ROOT / "lic_models" / "weights"
+VECTORS = SPEC / "vectors"
+
+sys.path.insert(0, str(SPEC))
+reference = importlib.import_module("reference")
+errors = importlib.import_module("reference.errors")
+layers = importlib.import_module("reference.layers")
+rangecoder = importlib.import_module("reference.rangecoder")
+synthesis = importlib.import_module("reference.synthesis")
+weights = importlib.import_module("reference.weights")
+
+ALL = tomllib.loads((VECTORS / "vectors.toml").read_text("utf-8"))["vector"]
+GOOD = [vector for vector in ALL if vector["expect"] == "ok"]
+BAD = [vector for vector in ALL if vector["expect"] != "ok"]
+CONSTANTS = tomllib.loads((SPEC / "constants.toml").read_text("utf-8"))
+TABLES = rangecoder.read_tables(SPEC / "tables.txt")
+ESCAPES = {"b110101": [1, 1, 0, 1, 0, 1], "b01": [0, 1]}  # bits of entropy.md, section 6.6
+
+
+def by_file(vectors):
+    return pytest.mark.parametrize("vector", vectors, ids=[vector["file"] for vector in vectors])
+
+
+@by_file(GOOD)
+def test_good_vector_gives_the_latents(vector):
+    decoded = reference.decode(VECTORS / vector["file"], WEIGHTS, strict=True)
+    header = decoded.container.header
+    assert decoded.latents_sha256 == vector["latents_sha256"]
+    for key in ("width", "height", "mode", "level", "tile"):
+        assert getattr(header, key) == vector[key]
+    assert (decoded.model.name, header.fingerprint.hex()) == (
+        vector["model"],
+        vector["fingerprint"],
+    )
+    found = decoded.container.metadata.items()
+    assert {tag: hashlib.sha256(data).hexdigest() for tag, data in found} == vector.get(
+        "metadata", {}
+    )
+
+
+@by_file(GOOD)
+def test_good_vector_gives_the_pixels(vector):
+    found = synthesis.pixels(reference.decode(VECTORS / vector["file"], WEIGHTS)).astype(int)
+    with Image.open(VECTORS / vector["pixels"]) as image:
+        assert image.mode == vector["mode"]
+        want = np.asarray(image).astype(int).reshape(found.shape)
+    assert abs(found - want).max() <= vector["max_error"]
+    if vector["mode"].endswith("A"):
+        assert (found[..., -1] == want[..., -1]).all()
+
+
+@by_file(BAD)
+def test_bad_vector_is_rejected_with_the_named_error(vector):
+    path = VECTORS / vector["file"]
+    error = getattr(errors, vector["expect"])
+    with pytest.raises(errors.LicError) as caught:
+        reference.decode(path, WEIGHTS)
+    assert caught.type is error
+    if vector["class"] == "container":
+        with pytest.raises(error):
+            reference.parse(path.read_bytes())
+    else:
+        reference.parse(path.read_bytes())
+
+
+@pytest.mark.parametrize("form", [["spec/reference"], ["-m", "reference"]])
+def test_command_prints_the_hash_and_imports_none_of_the_packages(form):
+    vector = GOOD[0]
+    code = f"""
+import runpy, sys
+sys.argv = ["reference", {str(VECTORS / vector["file"])!r}]
+sys.path.insert(0, {str(SPEC)!r})
+try:
+    runpy.{"run_module" if form[0] == "-m" else "run_path"}({form[-1]!r}, run_name="__main__")
+except SystemExit as end:
+    assert not end.code
+import reference.synthesis
+names = "torch constriction PIL pillow_lic lic_models safetensors imageio".split()
+print(*sorted(set(names) & set(sys.modules)))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert result.stdout.split() == [vector["latents_sha256"], str(VECTORS / vector["file"])]
+
+
+def test_command_reports_a_bad_file_and_goes_on():
+    files = [VECTORS / BAD[0]["file"], VECTORS / GOOD[0]["file"]]
+    result = subprocess.run(
+        [sys.executable, "spec/reference", *files], capture_output=True, text=True, cwd=ROOT
+    )
+    assert result.returncode == 1
+    assert BAD[0]["expect"] in result.stderr
+    assert GOOD[0]["latents_sha256"] in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("runs", "payload"),
+    [
+        ("", ""),
+        ("1:2", "00045A00"),
+        ("1:5 b110101", "0050FFFF"),
+        ("1:5,3,5 b110101 b01 9:3", "EFFFFFFF520D0FF8"),
+        ("12:0,1,2,3,4,5,6,7,8", "00000000A50301001D1CF759ED8C9B7A"),
+        ("63:1,600,600,1,1282,600", "5F0100008E2C00BCC3952E7569A2EE90"),
+        ("12:5,5,5,8", "38241AFF00000000"),
+    ],
+)
+def test_check_values_of_the_range_coder(runs, payload):
+    payload = bytes.fromhex(payload)
+    reader = rangecoder.Reader(payload)
+    reader.log = []
+    for run in runs.split():
+        if run in ESCAPES:
+            assert [reader.bit() for _ in ESCAPES[run]] == ESCAPES[run]
+        else:
+            index, letters = run.split(":")
+            want = [int(letter) for letter in letters.split(",")]
+            assert reader.letters(TABLES[int(index)].cumulative, len(want)) == want
+    reader.finish()
+    assert rangecoder.write(reader.log) == payload
+
+
+def test_symbols_of_the_worked_example():
+    reader = rangecoder.Reader(bytes.fromhex("EFFFFFFF520D0FF8"))
+    assert reader.symbols(TABLES[1], 3) == [-8, 1, -3]
+    assert reader.symbols(TABLES[9], 1) == [0]
+
+
+def test_bias_between_anchor_levels_is_the_worked_example():
+    rows = np.zeros((10, 1), np.int32)
+    rows[6], rows[7] = -7, -100
+    assert layers.level_row(rows, 7550).tolist() == [-79]
+    assert layers.level_row(rows, 100 + 1100 * 7).tolist() == [-100]
+    rows[9] = 5
+    assert layers.level_row(rows, 10000).tolist() == [5]
+
+
+@pytest.mark.parametrize(
+    ("shift", "acc", "out"), [(1, 1, 1), (1, -1, 0), (1, -3, -1), (0, 7, 7), (2, 6, 2)]
+)
+def test_shift_rounds_half_up(shift, acc, out):
+    layer = layers.Layer(None, None, np.array([shift], np.uint8), -9, 9)
+    assert layer.rescale(np.array([[acc]])).tolist() == [[out]]
+
+
+def test_float_products_are_exact_for_the_largest_weights():
+    generator = np.random.default_rng(5)
+    inputs, outputs, size = 192, 3, 5
+    weight = generator.choice(np.array([-32768, 32767, 32766], np.int16), (outputs, inputs, 5, 5))
+    bias = generator.integers(-(2**31), 2**31, (10, outputs)).astype(np.int32)
+    layer = layers.Layer(weight, bias, np.zeros(outputs, np.uint8), -(2**60), 2**60)
+    values = generator.choice([-1023, 1022, 1023], (inputs, size, size))
+    padded = np.pad(values, ((0, 0), (2, 2), (2, 2)))
+    for level in (100, 7551, 10000):
+        found = layer(values, level)
+        for i, j in np.ndindex(size, size):
+            window = padded[None, :, i : i + 5, j : j + 5]
+            want = (weight.astype(np.int64) * window).sum((1, 2, 3))
+            assert (found[:, i, j] == want + layers.level_row(bias, level)).all()
+
+
+@pytest.mark.parametrize("name", sorted(CONSTANTS["models"]))
+def test_layer_list_is_that_of_the_constants(name):
+    model = CONSTANTS["models"][name]
+    listed = {
+        layer: (kernel, inputs, outputs, (low, high))
+        for layer, (kernel, inputs, outputs, low, high, *_) in model["layers"].items()
+    }
+    assert weights.layer_list(model["config"]) == listed
+
+
+def test_constants_are_those_of_the_text():
+    coder = CONSTANTS["coder"]
+    assert coder["escape_prefix_max"] == rangecoder.ESCAPE_PREFIX_MAX
+    assert coder["end_difference"] == rangecoder.END_DIFFERENCE
+    assert {CONSTANTS["model_ids"][name]: name for name in weights.NAMES.values()} == weights.NAMES
+
+
+@pytest.mark.parametrize("fault", ["byte", "cut", "shift", "extra"])
+def test_damaged_weights_are_refused_by_model_and_fingerprint(tmp_path, fault):
+    vector = GOOD[0]
+    name, wanted = vector["model"], vector["fingerprint"]
+    [path] = WEIGHTS.glob(f"{name}-*-{wanted}.safetensors")
+    data = bytearray(path.read_bytes())
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    if fault == "byte":
+        data[-1] ^= 1
+    elif fault == "cut":
+        del data[-1]
+    elif fault == "shift":
+        data[start + header["prior_z.mean.shift"]["data_offsets"][0]] = 31
+    else:
+        header["more"] = header["prior_z.mean.shift"]
+        text = json.dumps(header).encode()
+        data[:start] = len(text).to_bytes(8, "little") + text
+    (tmp_path / path.name).write_bytes(data)
+    with pytest.raises(errors.WeightsNotFoundError, match=f"{name}.*{wanted}"):
+        reference.decode(VECTORS / vector["file"], tmp_path)

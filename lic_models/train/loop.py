@@ -90,6 +90,41 @@ class _Run:
         average = get_ema_multi_avg_fn(settings.average)  # type: ignore[no-untyped-call]
         self.ema = AveragedModel(objective, multi_avg_fn=average)
         self.step, self.elapsed = 0, 0.0
+        self.losses: list[float] = []  # since the last log row
+        self.norms: list[float] = []
+
+    def learn(self, forward: nn.Module, x: Tensor, level: Tensor) -> None:
+        """Take one step on images (B, 3, H, W) at levels (B,); a non-finite gradient is skipped."""
+        factor = _scale(self.settings, self.step, self.elapsed / (self.settings.minutes * 60))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.rate * group["factor"] * factor
+        loss = forward(x, level)["loss"]
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.objective.parameters(), self.settings.clip)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+            self.ema.update_parameters(self.objective)
+            self.losses.append(float(loss.detach()))
+            self.norms.append(float(norm))
+        self.step += 1
+
+    def log(self, held_out: list[Tensor], path: Path) -> None:
+        """Append a row of figures to a CSV file."""
+        row = {
+            "step": self.step,
+            "minutes": round(self.elapsed / 60, 2),
+            "loss": float(np.mean(self.losses or [math.nan])),
+            "norm": float(np.mean(self.norms or [math.nan])),
+            **evaluate(self.averaged, held_out),
+        }
+        self.losses, self.norms = [], []
+        fresh = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            if fresh:
+                writer.writeheader()
+            writer.writerow({k: f"{v:.5g}" for k, v in row.items()})
 
     @property
     def averaged(self) -> Objective:
@@ -126,44 +161,24 @@ def fit(
     if checkpoint.exists():
         run.load(checkpoint)
     device = held_out[0].device
-    forward: nn.Module = objective
-    if world > 1:
-        forward = nn.parallel.DistributedDataParallel(objective)
+    parallel = nn.parallel.DistributedDataParallel
+    forward: nn.Module = parallel(objective) if world > 1 else objective
     random = np.random.default_rng((settings.seed, rank, run.step))
     torch.manual_seed(settings.seed + run.step * world + rank)
     budget = settings.minutes * 60
-    began = time.monotonic() - run.elapsed
     last = time.monotonic()
-    sums: dict[str, float] = {"loss": 0.0, "norm": 0.0, "count": 0.0}
+    began = last - run.elapsed
     with tqdm(total=round(budget), initial=round(run.elapsed), unit="s", disable=rank > 0) as bar:
         while run.elapsed < budget:
-            for group in run.optimizer.param_groups:
-                group["lr"] = (
-                    settings.rate
-                    * group["factor"]
-                    * _scale(settings, run.step, run.elapsed / budget)
-                )
             x = photos.batch(settings.batch, random).contiguous(memory_format=torch.channels_last)
-            level = _levels(settings.batch, random).to(device)
-            out = forward(x, level)
-            run.optimizer.zero_grad(set_to_none=True)
-            out["loss"].backward()
-            norm = nn.utils.clip_grad_norm_(objective.parameters(), settings.clip)
-            if torch.isfinite(norm):
-                run.optimizer.step()
-                run.ema.update_parameters(objective)
-                sums["loss"] += float(out["loss"].detach())
-                sums["norm"] += float(norm)
-                sums["count"] += 1
-            run.step += 1
+            run.learn(forward, x, _levels(settings.batch, random).to(device))
             run.elapsed = _agreed(time.monotonic() - began, device, world)
             bar.update(min(round(run.elapsed), bar.total) - bar.n)
-            done = run.elapsed >= budget
-            if rank == 0 and (done or time.monotonic() - last > settings.every * 60):
+            due = run.elapsed >= budget or time.monotonic() - last > settings.every * 60
+            if rank == 0 and due:
                 last = time.monotonic()
                 run.save(checkpoint)
-                _log(run, sums, held_out, folder / "log.csv")
-                sums = dict.fromkeys(sums, 0.0)
+                run.log(held_out, folder / "log.csv")
     return checkpoint
 
 
@@ -180,20 +195,3 @@ def _levels(batch: int, random: np.random.Generator) -> Tensor:
     """Levels (batch,), uniform, stratified over the batch so that each step sees the range."""
     share = (np.arange(batch) + random.random(batch)) / batch
     return torch.from_numpy(LEVEL_MIN + (LEVEL_MAX - LEVEL_MIN) * share).float()
-
-
-def _log(run: _Run, sums: dict[str, float], held_out: list[Tensor], path: Path) -> None:
-    count = max(sums["count"], 1)
-    row = {
-        "step": run.step,
-        "minutes": round(run.elapsed / 60, 2),
-        "loss": sums["loss"] / count,
-        "norm": sums["norm"] / count,
-        **evaluate(run.averaged, held_out),
-    }
-    fresh = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if fresh:
-            writer.writeheader()
-        writer.writerow({k: f"{v:.5g}" for k, v in row.items()})

@@ -12,15 +12,13 @@ from . import bench, decode, demo, encode, info, models, verify
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Learned image compression in .lic files."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="Learned image compression in .lic files.",
 )
-app.command("encode")(encode.command)
-app.command("decode")(decode.command)
-app.command("info")(info.command)
-app.command("verify")(verify.command)
-app.command("bench")(bench.command)
-app.command("demo")(demo.command)
-app.command("models")(models.command)
+for module in (encode, decode, info, verify, models, demo, bench):
+    app.command(module.__name__.rpartition(".")[2])(module.command)
 
 
 def main() -> None:

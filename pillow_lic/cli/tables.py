@@ -1,0 +1,84 @@
+"""Benchmark results as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .photo import Timing
+from .results import GAIN_RANGE, Point, Summary
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["points", "summary", "timings"]
+
+
+def _table(title: str, first: str, *others: str) -> Table:
+    from rich.table import Table
+
+    table = Table(first, title=title, title_justify="left")
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
+
+
+def points(name: str, version: str, images: int, curve: Sequence[Point]) -> Table:
+    """Return a coder's curve."""
+    headings = "bpp", "PSNR dB", "MS-SSIM", "encode s", "decode s"
+    title = f"{name} ({version}): {images} images, medians of seconds"
+    table = _table(title, "quality", *headings)
+    for point in curve:
+        table.add_row(
+            f"{point.quality:g}",
+            f"{point.bpp:.4f}",
+            f"{point.psnr:.3f}",
+            f"{point.ms_ssim:.5f}",
+            f"{point.encode_s:.3f}",
+            f"{point.decode_s:.3f}",
+        )
+    return table
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.1f} %"
+
+
+def _falls(found: Summary) -> str:
+    return ", ".join(f"{a:g} to {b:g}" for a, b in found.falls) or "no"
+
+
+def summary(found: Sequence[Summary], anchors: Sequence[str]) -> Table:
+    """Return all coders against the anchors."""
+    low, high = GAIN_RANGE
+    columns = ["bpp"]
+    for anchor in anchors:
+        names = "BD-rate PSNR", "BD-rate MS-SSIM dB", f"least gain dB, {low:g}-{high:g} bpp"
+        columns += [f"{name} against {anchor}" for name in names]
+    table = _table("Summary", "coder", *columns, "PSNR falls", "estimated / real bits")
+    for each in found:
+        cells = [f"{each.bpp[0]:.3f}-{each.bpp[1]:.3f}"]
+        for anchor in anchors:
+            gain = each.least_gain[anchor]
+            cells += [_percent(each.bd_psnr[anchor]), _percent(each.bd_ms_ssim[anchor])]
+            cells.append("-" if gain is None else f"{gain:+.2f}")
+        ratio = "-" if each.estimated is None else f"{each.estimated:.4f}"
+        table.add_row(each.coder, *cells, _falls(each), ratio)
+    return table
+
+
+def timings(photo: str, found: Sequence[Timing]) -> Table:
+    """Return what one photo takes."""
+    headings = "quality", "bpp", "encode s", "decode s", "encode MiB", "decode MiB"
+    table = _table(f"{photo}, {found[0].megapixels:.2f} megapixels", "model", *headings)
+    for each in found:
+        memory = (each.encode_memory, each.decode_memory)
+        table.add_row(
+            each.model,
+            f"{each.quality:g}",
+            f"{8 * each.file_bytes / each.megapixels / 1e6:.3f}",
+            f"{each.encode_s:.3f}",
+            f"{each.decode_s:.3f}",
+            *("-" if size is None else f"{size / 2**20:.0f}" for size in memory),
+        )
+    return table

@@ -6,14 +6,26 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import files, measure, metrics, options, photo, plots, results, rivals, tables
-from .rivals import Coder
+from . import (
+    coders,
+    files,
+    measure,
+    memory,
+    metrics,
+    options,
+    photo,
+    plots,
+    results,
+    rivals,
+    tables,
+)
+from .coders import Coder
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -48,20 +60,22 @@ def _coders(
     qualities: Sequence[float],
     rival_names: str,
     device: str,
-    threads: int | None,
 ) -> list[Coder]:
     """Return rivals, then models, having loaded every model."""
     with _naming("--rivals"):
-        found = rivals.choose(_split(rival_names), threads)
+        found = rivals.choose(_split(rival_names))
     with _naming("--model"):
-        found += [rivals.model(name, qualities, device, threads) for name in names]
+        for name in names:
+            coder = coders.ours(name, tuple(qualities), device)
+            measure.fingerprint(coder)
+            found.append(coder)
     if not found:
         raise typer.BadParameter("found none, and no rivals either", param_hint="--model")
     return found
 
 
-def _anchors(text: str, coders: Sequence[Coder]) -> list[str]:
-    known = [coder.name for coder in coders]
+def _anchors(text: str, found: Sequence[Coder]) -> list[str]:
+    known = [coder.name for coder in found]
     anchors = _split(text)
     for name in anchors:
         if name not in known:
@@ -82,18 +96,22 @@ def _measure_coder(
     rows = []
     warm = False
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"coded.{coder.format.lower()}")
         for picture in pictures:
-            image = None
+            pixels = None
             for quality in coder.qualities:
                 row = store.get(coder, quality, picture, estimate)
                 if row is None:
-                    if image is None:
-                        image = picture.load()
+                    if pixels is None:
+                        pixels = measure.pixels_of(picture.path)
                     if not warm:
-                        measure.code(image, coder, quality, path)
+                        measure.code(coder, quality, pixels, Path(folder))
                         warm = True
-                    row = measure.measure(picture, image, coder, quality, path, estimate)
+                    coded = measure.code(coder, quality, pixels, Path(folder))
+                    version = store.versions[coder.name]
+                    row = measure.compare(picture, pixels, coder, version, quality, coded)
+                    if estimate and coder.device:
+                        payload, bits = measure.estimate(pixels, coded.path, coder.device)
+                        row = replace(row, payload_bytes=payload, estimated_bits=bits)
                     store.add(row)
                 rows.append(row)
                 progress.advance(task)
@@ -101,7 +119,7 @@ def _measure_coder(
 
 
 def _measure_all(
-    coders: Sequence[Coder],
+    found: Sequence[Coder],
     pictures: Sequence[measure.Picture],
     store: results.Store,
     estimate: bool,
@@ -115,14 +133,14 @@ def _measure_all(
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             return {
                 coder.name: _measure_coder(coder, pictures, store, estimate, progress)
-                for coder in coders
+                for coder in found
             }
     finally:
         store.save()
 
 
 def _report(
-    coders: Sequence[Coder],
+    found: Sequence[Coder],
     rows: dict[str, list[measure.Row]],
     anchors: Sequence[str],
     store: results.Store,
@@ -130,21 +148,22 @@ def _report(
     """Print tables, draw the plot and write what was found beside the rows."""
     from rich.console import Console
 
-    curves = {name: results.curve(found) for name, found in rows.items()}
+    curves = {name: results.curve(mine) for name, mine in rows.items()}
     summaries = results.summarise(rows, curves, anchors)
     console = Console(highlight=False)
-    for coder in coders:
+    for coder in found:
         images = len(rows[coder.name]) // len(coder.qualities)
-        console.print(tables.points(coder.name, coder.version, images, curves[coder.name]))
+        version = store.versions[coder.name]
+        console.print(tables.points(coder.name, version, images, curves[coder.name]))
     console.print(tables.summary(summaries, anchors))
     store.save(
-        summary=[asdict(found) for found in summaries],
+        summary=[asdict(each) for each in summaries],
         curves={name: [asdict(point) for point in points] for name, points in curves.items()},
-        versions={coder.name: coder.version for coder in coders},
-        peak_memory=measure.peak_memory(),
+        versions=store.versions,
+        peak_memory=memory.peak_memory(),
     )
     picture = store.path.with_name("curves.png")
-    plots.plot(curves, [coder.name for coder in coders if not coder.ours], picture)
+    plots.plot(curves, [coder.name for coder in found if coder.device is None], picture)
     console.print(f"{store.path}  {picture}", soft_wrap=True)
 
 
@@ -181,7 +200,7 @@ def command(
     ] = None,
     rival: Annotated[
         str, typer.Option("--rivals", help=f"Formats of Pillow, between commas, or {NONE}.")
-    ] = ",".join(rivals.RIVALS),
+    ] = ",".join(coders.RIVALS),
     anchor: Annotated[
         str, typer.Option("--anchor", help="What BD-rates refer to, one or several.")
     ] = "jpeg",
@@ -223,10 +242,11 @@ def command(
         if folder is not None:
             metrics.check_extra()
             rivals.limit_threads(threads)
-            coders = _coders(models, qualities, rival, device, threads)
-            anchors = _anchors(anchor, coders)
+            found = _coders(models, qualities, rival, device)
+            anchors = _anchors(anchor, found)
             pictures = measure.find(folder, limit)
-            store = results.Store(out / "results.json")
-            rows = _measure_all(coders, pictures, store, estimate)
-            _report(coders, rows, anchors, store)
+            versions = {coder.name: measure.version(coder, threads) for coder in found}
+            store = results.Store(out / "results.json", versions)
+            rows = _measure_all(found, pictures, store, estimate)
+            _report(found, rows, anchors, store)
     failures.exit()

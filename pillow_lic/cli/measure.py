@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import metrics
-from .rivals import Coder
+from . import metrics, rivals
+from .coders import Coder
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from PIL import Image
+    from .metrics import Pixels
 
-__all__ = ["Picture", "Row", "code", "find", "measure", "peak_memory"]
+__all__ = [
+    "Coded",
+    "Picture",
+    "Row",
+    "code",
+    "compare",
+    "estimate",
+    "find",
+    "fingerprint",
+    "pixels_of",
+    "version",
+]
 
 PSNR_MAX = 100.0  # dB; equal images count as this much, so that means stay finite
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What came back from a file, its size in bytes, and seconds for each way."""
+
+    pixels: Pixels
+    path: Path
+    size: int
+    encode_s: float
+    decode_s: float
 
 
 @dataclass(frozen=True)
@@ -28,7 +47,8 @@ class Row:
     """What was measured, as it stands in `results.json`.
 
     Attributes:
-        image: name of the file. digest: of its bytes. version: see `Coder`.
+        version: of the coder, see `version`.
+        image: name of the file. digest: of its bytes.
         payload_bytes: coded tiles without the container. estimated_bits: of the same, by the model.
     """
 
@@ -64,15 +84,6 @@ class Picture:
     path: Path
     digest: str
 
-    def load(self) -> Image.Image:
-        """Return the pixels as RGB, without the metadata that some formats would store."""
-        from PIL import Image
-
-        with Image.open(self.path) as image:
-            rgb = image.convert("RGB")
-        rgb.info = {}
-        return rgb
-
 
 def find(folder: Path, limit: int | None) -> list[Picture]:
     """Return the first pictures of a folder by name; ValueError if one cannot be measured."""
@@ -93,100 +104,101 @@ def find(folder: Path, limit: int | None) -> list[Picture]:
     return [Picture(path, hashlib.sha256(path.read_bytes()).hexdigest()[:16]) for path in paths]
 
 
-def code(
-    image: Image.Image, coder: Coder, quality: float, path: Path
-) -> tuple[Image.Image, float, float]:
-    """Save to a file and load from it; returns what came back, and seconds for each way."""
+def pixels_of(path: Path) -> Pixels:
+    """Return a picture's pixels as RGB."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.array(image.convert("RGB"))
+
+
+def fingerprint(coder: Coder) -> str:
+    """Return the fingerprint of one of our models' weights, which are ready to use after that."""
+    import lic_models
+
+    name = lic_models.model_name(coder.name)
+    return lic_models.load(name, coder.device or "auto").fingerprint.hex()
+
+
+def version(coder: Coder, threads: int | None) -> str:
+    """Return what decides about bytes and times beside a coder's options.
+
+    Measurements with other weights, libraries or numbers of threads are not this coder's.
+    """
+    if coder.device is None:
+        code = rivals.library(coder)
+    else:
+        code = f"weights {fingerprint(coder)}, device {coder.device}"
+    return f"{code}, {threads or 'default'} threads"
+
+
+def code(coder: Coder, quality: float, pixels: Pixels, folder: Path) -> Coded:
+    """Save to a file in this folder, replacing the last one, and load from it."""
+    import numpy as np
     from PIL import Image
 
     import pillow_lic
 
+    image = Image.fromarray(pixels)  # carries no metadata, which some formats would store
+    path = folder / f"{coder.name}{coder.suffix}"
     start = time.perf_counter()
-    image.save(path, coder.format, quality=quality, **coder.options)
+    image.save(path, **coder.save_options(quality))
     saved = time.perf_counter()
-    with pillow_lic.open(path, **coder.opening) if coder.ours else Image.open(path) as decoded:
+    if coder.device is None:
+        decoded: Image.Image = Image.open(path)
+    else:
+        decoded = pillow_lic.open(path, coder.device)
+    with decoded:
         decoded.load()
         end = time.perf_counter()
-        return decoded.convert("RGB"), saved - start, end - saved
+        back = np.array(decoded.convert("RGB"))
+    return Coded(back, path, path.stat().st_size, saved - start, end - saved)
 
 
-def measure(
-    picture: Picture, image: Image.Image, coder: Coder, quality: float, path: Path, estimate: bool
+def compare(
+    picture: Picture, pixels: Pixels, coder: Coder, named: str, quality: float, coded: Coded
 ) -> Row:
-    """Code a picture to this file and return what was measured."""
-    import numpy as np
-
-    decoded, encode_s, decode_s = code(image, coder, quality, path)
-    pixels, coded = np.asarray(image), np.asarray(decoded)
-    size = path.stat().st_size
-    row = Row(
+    """Return what was measured on a picture; `named` is the coder's version."""
+    height, width = pixels.shape[:2]
+    return Row(
         coder=coder.name,
-        version=coder.version,
+        version=named,
         quality=quality,
         image=picture.path.name,
         digest=picture.digest,
-        width=image.width,
-        height=image.height,
-        file_bytes=size,
-        bpp=8 * size / (image.width * image.height),
-        psnr=min(metrics.psnr(pixels, coded), PSNR_MAX),
-        ms_ssim=metrics.ms_ssim(pixels, coded),
-        encode_s=encode_s,
-        decode_s=decode_s,
+        width=width,
+        height=height,
+        file_bytes=coded.size,
+        bpp=8 * coded.size / (width * height),
+        psnr=min(metrics.psnr(pixels, coded.pixels), PSNR_MAX),
+        ms_ssim=metrics.ms_ssim(pixels, coded.pixels),
+        encode_s=coded.encode_s,
+        decode_s=coded.decode_s,
     )
-    if not (estimate and coder.ours):
-        return row
-    payload, bits = _estimate(pixels, path, coder.options["device"])
-    return replace(row, payload_bytes=payload, estimated_bits=bits)
 
 
-def _estimate(pixels: NDArray[np.uint8], path: Path, device: str) -> tuple[int, float]:
+def estimate(pixels: Pixels, path: Path, device: str) -> tuple[int, float]:
     """Return the bytes of a file's tiles, and the bits that its model reckons for them."""
-    import numpy as np
     import torch
 
     import lic_models
     from lic_models.codec import boxes
-    from lic_models.entropy import estimate
+    from lic_models.entropy import estimate as reckon
 
     from .. import container
 
     with path.open("rb") as file:
         header = container.read_header(file)
-        payload = sum(len(tile or b"") for tile in container.read_parts(file, header).tiles)
+        tiles: Sequence[bytes | None] = container.read_parts(file, header).tiles
     codec = lic_models.load(header.model, device, header.fingerprint)
     level = torch.tensor([float(header.level)], device=codec.device)
     bits = 0.0
     with torch.inference_mode():
-        image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
-        y = codec._analyse(image, header.level)
+        y = codec._analyse(torch.from_numpy(pixels).permute(2, 0, 1), header.level)
         edge = header.tile // codec.model.pixels
         for top, left, bottom, right in boxes(y.shape[2], y.shape[3], edge):
             part = y[:, :, top:bottom, left:right].contiguous()
             latents = codec.model.latents(part, level)
-            bits += float(estimate(codec.model, latents, level, noise=False)[1])
-    return payload, bits
-
-
-def peak_memory() -> int | None:
-    """Return the largest resident size of this process so far, in bytes, if the system tells."""
-    for line in _process_status():
-        name, _, value = line.partition(":")
-        if name == "VmHWM":
-            return int(value.split()[0]) * 1024
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    found: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return found if sys.platform == "darwin" else found * 1024
-
-
-def _process_status() -> Iterator[str]:
-    """Yield what Linux says of this process.
-
-    ru_maxrss does not do there: a process inherits it from the one that started it.
-    """
-    path = Path("/proc/self/status")
-    if path.exists():
-        yield from path.read_text(encoding="ascii", errors="replace").splitlines()
+            bits += float(reckon(codec.model, latents, level, noise=False)[1])
+    return sum(len(tile or b"") for tile in tiles), bits

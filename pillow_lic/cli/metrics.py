@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.interpolate import PchipInterpolator
 
+    Pixels = NDArray[np.uint8]  # (H, W, 3), RGB
+
 __all__ = [
     "MS_SSIM_SIDE",
     "Curve",
@@ -39,7 +41,7 @@ def check_extra() -> None:
         )
 
 
-def _check_pair(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> None:
+def _check_pair(a: Pixels, b: Pixels) -> None:
     for image in (a, b):
         if image.dtype != "uint8" or image.ndim != 3 or image.shape[2] != 3:
             found = f"{image.shape} {image.dtype}"
@@ -48,7 +50,7 @@ def _check_pair(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> None:
         raise ValueError(f"images: found shapes {a.shape} and {b.shape}, allowed are equal ones")
 
 
-def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+def psnr(a: Pixels, b: Pixels) -> float:
     """Return the PSNR in dB over all samples of two RGB images; infinite if they are equal."""
     import numpy as np
 
@@ -57,7 +59,7 @@ def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
-def ms_ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+def ms_ssim(a: Pixels, b: Pixels) -> float:
     """Return the MS-SSIM of two RGB images (Wang, Simoncelli and Bovik, 2003), mean of channels."""
     import numpy as np
     import torch

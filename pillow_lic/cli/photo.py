@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .measure import peak_memory
+from .memory import peak_memory
 from .rivals import limit_threads
 
 __all__ = ["Timing", "main", "time_photo"]

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from . import files, metrics
+from .coders import Coder
 from .measure import Picture, Row
-from .rivals import Coder
 
 __all__ = ["Point", "Store", "Summary", "curve", "summarise"]
 
@@ -59,10 +59,14 @@ class Summary:
 
 
 class Store:
-    """Rows in a JSON file; those of other coders, weights and images stay in it."""
+    """Rows in a JSON file; those of other coders, weights and images stay in it.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Attributes:
+        versions: of the coders by name; rows of other versions are not found.
+    """
+
+    def __init__(self, path: Path, versions: Mapping[str, str]) -> None:
+        self.path, self.versions = path, versions
         self.rows: dict[tuple[str, str, float, str], Row] = {}
         self._saved = time.monotonic()
         if path.exists():
@@ -81,9 +85,10 @@ class Store:
 
     def get(self, coder: Coder, quality: float, picture: Picture, estimate: bool) -> Row | None:
         """Return a measurement that is there already, if it has all that is wanted."""
-        row = self.rows.get((coder.name, coder.version, quality, picture.digest))
-        lacks = row is not None and estimate and coder.ours and row.estimated_bits is None
-        return None if lacks else row
+        row = self.rows.get((coder.name, self.versions[coder.name], quality, picture.digest))
+        if row is not None and estimate and coder.device and row.estimated_bits is None:
+            return None
+        return row
 
     def add(self, row: Row) -> None:
         """Keep a row, and write the file now and then."""

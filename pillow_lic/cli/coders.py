@@ -1,0 +1,56 @@
+"""What is compared: our models and the codecs in Pillow, each as save options and a scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["RIVALS", "Coder", "ours"]
+
+
+@dataclass(frozen=True)
+class Coder:
+    """A way to write a file at a quality.
+
+    Attributes:
+        name: in tables and results.
+        suffix: of its files, which chooses Pillow's writer.
+        options: for `save`, beside the quality.
+        qualities: that `lic bench` measures unless told others; of rivals, about 0.1 to 2.5 bpp.
+        device: where to decode; None where there is no choice.
+    """
+
+    name: str
+    suffix: str
+    options: dict[str, Any] = field(default_factory=dict)
+    qualities: tuple[float, ...] = ()
+    device: str | None = None
+
+    def save_options(self, quality: float) -> dict[str, Any]:
+        """Return all options for `save`; rivals take whole numbers only."""
+        return {**self.options, "quality": quality if self.device else round(quality)}
+
+
+_AVIF = {"subsampling": "4:2:0", "speed": 6}
+_AVIF_SCALE = (8, 16, 25, 34, 43, 52, 62, 72, 81, 89)
+
+RIVALS = {
+    rival.name: rival
+    for rival in (
+        Coder(
+            "jpeg",
+            ".jpg",
+            {"subsampling": "4:2:0", "optimize": True, "progressive": True},
+            (2, 5, 9, 14, 20, 30, 45, 62, 76, 86, 92),
+        ),
+        Coder("webp", ".webp", {"method": 6}, (0, 5, 15, 30, 45, 60, 75, 84, 91, 96)),
+        Coder("avif", ".avif", _AVIF, _AVIF_SCALE),
+        # Pillow's default tunes for the eye; in decibels this is the fairer rival.
+        Coder("avif-psnr", ".avif", {**_AVIF, "advanced": {"tune": "psnr"}}, _AVIF_SCALE),
+    )
+}
+
+
+def ours(model: str, qualities: tuple[float, ...], device: str) -> Coder:
+    """Return the coder of one of our models."""
+    return Coder(model, ".lic", {"model": model, "device": device}, qualities, device)

@@ -1,0 +1,58 @@
+"""`lic decode`: `.lic` files to pictures."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import files, options
+from .encode import metadata_of
+
+__all__ = ["command"]
+
+
+def _writable(suffix: str) -> bool:
+    from PIL import Image
+
+    return Image.registered_extensions().get(suffix.lower()) in Image.SAVE
+
+
+def _decode(source: Path, target: Path, device: str, keep: bool, overwrite: bool) -> None:
+    import pillow_lic
+
+    if not _writable(target.suffix):
+        raise ValueError(f"{target}: found {target.suffix!r}, allowed is a suffix Pillow writes")
+    start = time.perf_counter()
+    with files.atomic(target, overwrite) as path, pillow_lic.open(source, device) as image:
+        extra = metadata_of(image) if keep else {}
+        image.save(path, icc_profile=image.info.get("icc_profile"), **extra)
+        size = f"{image.width} x {image.height} {image.mode}"
+    typer.echo(f"{target}  {size}  {time.perf_counter() - start:.1f} s")
+
+
+def command(
+    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help=".lic files.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A file, or a directory for several.")
+    ] = None,
+    suffix: Annotated[
+        str, typer.Option("--format", "-f", help="Suffix of the results where --out is no file.")
+    ] = "png",
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+    keep_metadata: Annotated[
+        bool, typer.Option(help="Carry EXIF and XMP over where the format can.")
+    ] = True,
+) -> None:
+    """Decode .lic files to PNG or any other format that Pillow writes."""
+    suffix = "." + suffix.removeprefix(".")
+    if not _writable(suffix):
+        raise typer.BadParameter(f"--format: found {suffix[1:]!r}, allowed is what Pillow writes")
+    failures = files.Failures()
+    for source, target in zip(inputs, files.targets(inputs, out, suffix), strict=True):
+        with failures.caught(source):
+            _decode(source, target, device, keep_metadata, overwrite)
+    failures.exit()

@@ -1,0 +1,66 @@
+"""`lic encode`: pictures to `.lic` files."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import files, options
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["command", "metadata_of"]
+
+
+def metadata_of(image: Image.Image) -> dict[str, Any]:
+    """Return the save options that carry an image's EXIF and XMP over."""
+    exif = image.info.get("exif") or image.getexif()
+    found = {"exif": exif, "xmp": image.info.get("xmp")}
+    return {name: value for name, value in found.items() if value}
+
+
+def _encode(source: Path, target: Path, given: dict[str, Any], keep: bool, overwrite: bool) -> None:
+    from PIL import Image, ImageOps
+
+    start = time.perf_counter()
+    with files.atomic(target, overwrite) as path, Image.open(source) as opened:
+        frames = getattr(opened, "n_frames", 1)
+        if frames > 1:
+            typer.echo(f"lic: {source}: has {frames} frames, only the first is kept", err=True)
+        opened.load()
+        extra = metadata_of(opened) if keep else {}
+        # Whoever drops the orientation tag must do what it says.
+        image = opened if keep else ImageOps.exif_transpose(opened)
+        image.save(path, format="LIC", **extra, **given)
+        size = path.stat().st_size
+        pixels = image.width * image.height
+    seconds = time.perf_counter() - start
+    typer.echo(f"{target}  {size:,} bytes  {8 * size / pixels:.3f} bpp  {seconds:.1f} s")
+
+
+def command(
+    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Pictures.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A file, or a directory for several.")
+    ] = None,
+    model: options.Model = None,
+    quality: options.Quality = None,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+    keep_metadata: Annotated[
+        bool,
+        typer.Option("--keep-metadata", help="Store EXIF and XMP too (the profile always is)."),
+    ] = False,
+) -> None:
+    """Encode pictures of any format that Pillow reads to .lic files."""
+    given: dict[str, Any] = {"model": model, "quality": quality, "device": device}
+    given = {name: value for name, value in given.items() if value is not None}
+    failures = files.Failures()
+    for source, target in zip(inputs, files.targets(inputs, out, ".lic"), strict=True):
+        with failures.caught(source):
+            _encode(source, target, given, keep_metadata, overwrite)
+    failures.exit()

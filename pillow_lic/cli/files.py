@@ -1,0 +1,88 @@
+"""Where commands write, and how: whole files or none, and errors in one line."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import typer
+
+__all__ = ["Failures", "atomic", "targets", "write_text"]
+
+
+class Failures:
+    """Counts what went wrong, so that one bad file does not keep a command from the others."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @contextmanager
+    def caught(self, about: object = "") -> Iterator[None]:
+        """Report an expected error on stderr and go on; anything else is a bug and escapes."""
+        from PIL import Image
+
+        try:
+            yield
+        except (OSError, ValueError, LookupError, MemoryError, Image.DecompressionBombError) as e:
+            self.count += 1
+            text = str(e) or type(e).__name__
+            prefix = f"{about}: " if about and str(about) not in text else ""
+            typer.echo(f"lic: {prefix}{text}", err=True)
+
+    def exit(self) -> None:
+        """End the command with status 1 if anything failed."""
+        if self.count:
+            raise typer.Exit(1)
+
+
+@contextmanager
+def atomic(target: Path, overwrite: bool) -> Iterator[Path]:
+    """Yield a path beside `target` to write to; it takes the target's place on success only."""
+    refuse_existing(target, overwrite)
+    # The suffix stays last, because savers choose the format by it.
+    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def refuse_existing(target: Path, overwrite: bool) -> None:
+    """Raise FileExistsError if the target may not be replaced, before the long work."""
+    if target.is_dir():
+        raise IsADirectoryError(f"{target}: found a directory, allowed is a file")
+    if target.exists() and not overwrite:
+        raise FileExistsError(f"{target}: exists; pass --overwrite to replace it")
+
+
+def write_text(target: Path, text: str) -> None:
+    """Replace a file of our own by this text."""
+    with atomic(target, overwrite=True) as path:
+        path.write_text(text, encoding="utf-8")
+
+
+def targets(sources: Sequence[Path], out: Path | None, suffix: str) -> list[Path]:
+    """Return where each source's result goes; BadParameter if two would share a place.
+
+    `out` is a directory if it is one or serves several sources; else a file.
+    Without it results go beside their sources.
+    """
+    if out is None:
+        found = [source.with_suffix(suffix) for source in sources]
+    elif out.is_dir() or len(sources) > 1:
+        if out.exists() and not out.is_dir():
+            raise typer.BadParameter(f"{out}: found a file, allowed is a directory for many inputs")
+        out.mkdir(parents=True, exist_ok=True)
+        found = [out / source.with_suffix(suffix).name for source in sources]
+    else:
+        found = [out]
+    for index, target in enumerate(found):
+        if target in found[:index]:
+            other = sources[found.index(target)]
+            raise typer.BadParameter(f"{other} and {sources[index]} would both become {target}")
+    return found

@@ -1,0 +1,129 @@
+"""`lic info`: what a header says, and where a file's bytes went. Needs neither torch nor NumPy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .. import container
+from ..errors import LicError
+from ..header import CRC, VERSION, pack_varint
+from . import files
+
+__all__ = ["command", "report"]
+
+_NAMES = {"A": "alpha", "T": "tiles", **container.METADATA}
+
+
+def _framing(data: bytes) -> int:
+    """Return what a part costs beside its data: tag, length and checksum."""
+    return 1 + len(pack_varint(len(data))) + CRC.size
+
+
+def _spent(parts: container.Parts) -> list[dict[str, Any]]:
+    """Return one row per tag, in file order."""
+    tiles = [tile for tile in parts.tiles if tile is not None]
+    alpha = [] if parts.alpha is None else [parts.alpha]
+    found = {**{tag: [data] for tag, data in parts.metadata.items()}, "A": alpha, "T": tiles}
+    return [
+        {
+            "part": _NAMES[tag],
+            "tag": tag,
+            "count": len(each),
+            "data_bytes": sum(map(len, each)),
+            "bytes": sum(len(data) + _framing(data) for data in each),
+        }
+        for tag, each in found.items()
+        if each
+    ]
+
+
+def report(path: Path) -> dict[str, Any]:
+    """Return everything that can be known of a file without running a network.
+
+    Damage after the header is described under "problem"; a bad header raises LicError.
+    """
+    problem = None
+    size = path.stat().st_size
+    with path.open("rb") as fp:
+        header = container.read_header(fp)
+        start = fp.tell()
+        try:
+            parts = container.read_parts(fp, header)
+        except LicError as error:
+            problem = str(error)
+            parts = container.Parts({}, None, [])
+    rows: list[dict[str, Any]] = [
+        {"part": "header", "tag": None, "count": 1, "data_bytes": start, "bytes": start}
+    ]
+    rows += _spent(parts)
+    if rest := size - sum(row["bytes"] for row in rows):
+        name = "unreadable" if problem else "unknown parts"
+        rows.append({"part": name, "tag": None, "count": None, "data_bytes": rest, "bytes": rest})
+    content = sum(row["data_bytes"] for row in rows[1:])
+    return {
+        "file": str(path),
+        "bytes": size,
+        "bpp": 8 * size / (header.width * header.height),
+        "version": VERSION,
+        "width": header.width,
+        "height": header.height,
+        "mode": header.mode,
+        "bit_depth": 8,
+        "model": header.model_name,
+        "model_id": header.model,
+        "fingerprint": header.fingerprint.hex(),
+        "quality": header.level / 100,
+        "tile": header.tile,
+        "tiles": header.tiles,
+        "overhead_bytes": size - content,
+        "parts": rows,
+        "problem": problem,
+    }
+
+
+def _show(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    cut = f"{found['tiles']} of {found['tile']} x {found['tile']}" if found["tile"] else "one"
+    lines = {
+        "size": f"{found['width']} x {found['height']} {found['mode']}, {found['bit_depth']} bits",
+        "model": f"{found['model']} (id {found['model_id']}), weights {found['fingerprint']}",
+        "quality": f"{found['quality']:g}",
+        "tiles": cut,
+        "bytes": f"{found['bytes']:,} ({found['bpp']:.3f} bits per pixel)",
+        "overhead": f"{found['overhead_bytes']} bytes of container",
+    }
+    console = Console(highlight=False)
+    console.print(found["file"], markup=False, soft_wrap=True)
+    for name, value in lines.items():
+        console.print(f"  {name:9} {value}", markup=False, soft_wrap=True)
+    table = Table("part", "tag")
+    for title in ("count", "bytes", "share"):
+        table.add_column(title, justify="right")
+    for row in found["parts"]:
+        share = f"{100 * row['bytes'] / found['bytes']:.1f} %"
+        count = "" if row["count"] is None else str(row["count"])
+        table.add_row(row["part"], row["tag"] or "", count, f"{row['bytes']:,}", share)
+    console.print(table)
+
+
+def command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .lic file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what a .lic file says of itself and where its bytes went."""
+    failures = files.Failures()
+    with failures.caught(file):
+        found = report(file)
+        if as_json:
+            typer.echo(json.dumps(found, indent=2))
+        else:
+            _show(found)
+        if found["problem"]:
+            raise LicError(found["problem"])
+    failures.exit()

@@ -1,0 +1,120 @@
+"""`lic demo`: one photo through a model, beside JPEG, WebP and AVIF at the same file size."""
+
+from __future__ import annotations
+
+import tempfile
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import coders, files, measure, metrics, options
+from .coders import Coder
+from .measure import Coded
+from .panels import Panel, side_by_side
+
+if TYPE_CHECKING:
+    from .metrics import Pixels
+
+__all__ = ["at_size", "command"]
+
+# Bundled photos, and the point around which the picture shows a detail.
+PHOTOS = {"kitten": (0.44, 0.54), "parakeet": (0.50, 0.30)}
+RIVALS = ("jpeg", "webp", "avif")
+_OUT = Path("lic-demo.png")
+
+
+def at_size(coder: Coder, pixels: Pixels, size: int, folder: Path) -> tuple[int, Coded]:
+    """Return the lowest quality whose file is not smaller than `size`, and that file decoded.
+
+    So a rival never gets fewer bytes than we took, unless its best quality takes fewer.
+    """
+    low, high = 1, 100
+    found: dict[int, Coded] = {}
+    while low < high:
+        middle = (low + high) // 2
+        found[middle] = measure.code(coder, middle, pixels, folder)
+        if found[middle].size >= size:
+            high = middle
+        else:
+            low = middle + 1
+    return low, found.get(low) or measure.code(coder, low, pixels, folder)
+
+
+def _load(photo: str) -> tuple[Pixels, tuple[float, float]]:
+    """Return a photo's pixels and the point of interest."""
+    if photo in PHOTOS:
+        bundled = resources.files("pillow_lic").joinpath("data", f"{photo}.png")
+        with resources.as_file(bundled) as path:
+            return measure.pixels_of(path), PHOTOS[photo]
+    if not Path(photo).is_file():
+        known = ", ".join(PHOTOS)
+        raise ValueError(f"photo: found {photo!r}, allowed are {known} and picture files")
+    return measure.pixels_of(Path(photo)), (0.5, 0.5)
+
+
+def _panels(pixels: Pixels, ours: Coder, quality: float) -> list[Panel]:
+    """Return the original, our version and the rivals'."""
+    from rich.console import Console
+
+    panels = [Panel("original", pixels)]
+
+    def add(title: str, setting: float, coded: Coded) -> None:
+        decibels = metrics.psnr(pixels, coded.pixels)
+        panels.append(Panel(title, coded.pixels, setting, coded, decibels))
+
+    with tempfile.TemporaryDirectory() as scratch, Console(stderr=True).status("") as status:
+        folder = Path(scratch)
+        status.update(f"{ours.name}: loading the weights")
+        measure.fingerprint(ours)  # so that the time shown is that of coding
+        status.update(f"{ours.name}: encoding and decoding")
+        first = measure.code(ours, quality, pixels, folder)
+        add(f"LIC {ours.name}", quality, first)
+        for name in RIVALS:
+            status.update(f"{name}: looking for the quality that takes {first.size:,} bytes")
+            add(name.upper(), *at_size(coders.RIVALS[name], pixels, first.size, folder))
+    return panels
+
+
+def _show(panels: list[Panel]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("format")
+    for title in ("quality", "bytes", "PSNR dB", "encode s", "decode s"):
+        table.add_column(title, justify="right")
+    for panel in panels:
+        if panel.coded is not None:
+            coded = panel.coded
+            seconds = (f"{coded.encode_s:.2f}", f"{coded.decode_s:.2f}")
+            size, decibels = f"{coded.size:,}", f"{panel.psnr:.2f}"
+            table.add_row(panel.title, f"{panel.quality:g}", size, decibels, *seconds)
+    Console(highlight=False).print(table)
+
+
+def command(
+    photo: Annotated[
+        str, typer.Argument(help=f"{', '.join(PHOTOS)}, or the name of a picture file.")
+    ] = "kitten",
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Model; `lic models` lists them.")
+    ] = "elic",
+    quality: options.Quality = 30,
+    device: options.Device = "auto",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help=f"Comparison picture [default: {_OUT}].")
+    ] = None,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Encode and decode a photo, and compare with JPEG, WebP and AVIF at the same file size."""
+    failures = files.Failures()
+    with failures.caught():
+        target, replace = (_OUT, True) if out is None else (out, overwrite)
+        with files.atomic(target, replace) as path:
+            pixels, focus = _load(photo)
+            panels = _panels(pixels, coders.ours(model, (), device), quality or 0)
+            side_by_side(panels, focus).save(path)
+        _show(panels)
+        typer.echo(f"side by side: {target}")
+    failures.exit()

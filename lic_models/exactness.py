@@ -247,7 +247,11 @@ def main(
         summary = _summary(root, len(paths), sum(not s["flat"] for s in streams))
     table = Table("figure", "value")
     for key, value in summary.items():
-        table.add_row(key, json.dumps(value, indent=1))
+        if not isinstance(value, dict):
+            table.add_row(key.replace("_", " "), str(value))
+    lost = list(summary["float_path_destroyed"].values())
+    table.add_row("float path: machines that lose images", f"{sum(n > 0 for n in lost)}")
+    table.add_row("float path: images lost, by machine", ", ".join(str(n) for n in lost))
     Console().print(table)
     if out is not None:
         out.write_text(json.dumps({"model": model, "quality": quality, **summary}, indent=1))

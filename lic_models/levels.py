@@ -19,7 +19,7 @@ LEVEL_MAX = 10000
 ANCHORS = 10
 SPACING = (LEVEL_MAX - LEVEL_MIN) // (ANCHORS - 1)  # 1100
 
-LMBDA_MIN = 0.001  # weight of 255^2 * MSE at level 100, as in the papers
+LMBDA_MIN = 0.0006  # weight of 255^2 * MSE at level 100, as in the papers
 LMBDA_MAX = 0.2  # at level 10000
 
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,9 +78,9 @@ def _coders(
 def _anchors(text: str, found: Sequence[Coder]) -> list[str]:
     known = [coder.name for coder in found]
     anchors = _split(text)
-    for name in anchors:
+    for name in anchors or [NONE]:
         if name not in known:
-            allowed = f"allowed are {NONE} and what is measured: {', '.join(known)}"
+            allowed = f"allowed is what is measured: {', '.join(known)}"
             raise typer.BadParameter(f"found {name!r}, {allowed}", param_hint="--anchor")
     return anchors
 
@@ -92,29 +93,27 @@ def _measure_coder(
     progress: Progress,
 ) -> list[measure.Row]:
     """Return a row per quality and picture, measuring those that the store lacks."""
-    task = progress.add_task(coder.name, total=len(coder.qualities) * len(pictures))
-    rows = []
+    wanted = [(picture, quality) for picture in pictures for quality in coder.qualities]
+    version = store.versions[coder.name]
+    read = lru_cache(maxsize=1)(measure.pixels_of)
     warm = False
-    with tempfile.TemporaryDirectory() as folder:
-        for picture in pictures:
-            pixels = None
-            for quality in coder.qualities:
-                row = store.get(coder, quality, picture, estimate)
-                if row is None:
-                    if pixels is None:
-                        pixels = measure.pixels_of(picture.path)
-                    if not warm:
-                        measure.code(coder, quality, pixels, Path(folder))
-                        warm = True
-                    coded = measure.code(coder, quality, pixels, Path(folder))
-                    version = store.versions[coder.name]
-                    row = measure.compare(picture, pixels, coder, version, quality, coded)
-                    if estimate and coder.device:
-                        payload, bits = measure.estimate(pixels, coded.path, coder.device)
-                        row = replace(row, payload_bytes=payload, estimated_bits=bits)
-                    store.add(row)
-                rows.append(row)
-                progress.advance(task)
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for picture, quality in progress.track(wanted, description=coder.name):
+            row = store.get(coder, quality, picture, estimate)
+            if row is None:
+                pixels = read(picture.path)
+                if not warm:
+                    measure.code(coder, quality, pixels, folder)
+                    warm = True
+                coded = measure.code(coder, quality, pixels, folder)
+                row = measure.compare(picture, pixels, coder, version, quality, coded)
+                if estimate and coder.device:
+                    payload, bits = measure.estimate(pixels, coded.path, coder.device)
+                    row = replace(row, payload_bytes=payload, estimated_bits=bits)
+                store.add(row)
+            rows.append(row)
     return rows
 
 
@@ -155,7 +154,8 @@ def _report(
         images = len(rows[coder.name]) // len(coder.qualities)
         version = store.versions[coder.name]
         console.print(tables.points(coder.name, version, images, curves[coder.name]))
-    console.print(tables.summary(summaries, anchors))
+    for anchor in anchors:
+        console.print(tables.summary(summaries, anchor))
     store.save(
         summary=[asdict(each) for each in summaries],
         curves={name: [asdict(point) for point in points] for name, points in curves.items()},

@@ -13,6 +13,8 @@ from . import metrics, rivals
 from .coders import Coder
 
 if TYPE_CHECKING:
+    from lic_models.codec import Codec
+
     from .metrics import Pixels
 
 __all__ = [
@@ -115,10 +117,13 @@ def pixels_of(path: Path) -> Pixels:
 
 def fingerprint(coder: Coder) -> str:
     """Return the fingerprint of one of our models' weights, which are ready to use after that."""
+    return _load(coder).fingerprint.hex()
+
+
+def _load(coder: Coder) -> Codec:
     import lic_models
 
-    name = lic_models.model_name(coder.name)
-    return lic_models.load(name, coder.device or "auto").fingerprint.hex()
+    return lic_models.load(lic_models.model_name(coder.name), coder.device or "auto")
 
 
 def version(coder: Coder, threads: int | None) -> str:
@@ -129,7 +134,7 @@ def version(coder: Coder, threads: int | None) -> str:
     if coder.device is None:
         code = rivals.library(coder)
     else:
-        code = f"weights {fingerprint(coder)}, device {coder.device}"
+        code = f"weights {fingerprint(coder)}, device {_load(coder).device}"
     return f"{code}, {threads or 'default'} threads"
 
 

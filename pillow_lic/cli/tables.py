@@ -45,25 +45,26 @@ def _percent(value: float | None) -> str:
 
 
 def _falls(found: Summary) -> str:
-    return ", ".join(f"{a:g} to {b:g}" for a, b in found.falls) or "no"
+    return ", ".join(f"{a:g} to {b:g}" for a, b in found.falls) or "-"
 
 
-def summary(found: Sequence[Summary], anchors: Sequence[str]) -> Table:
-    """Return all coders against the anchors."""
+def summary(found: Sequence[Summary], anchor: str) -> Table:
+    """Return all coders against an anchor."""
     low, high = GAIN_RANGE
-    columns = ["bpp"]
-    for anchor in anchors:
-        names = "BD-rate PSNR", "BD-rate MS-SSIM dB", f"least gain dB, {low:g}-{high:g} bpp"
-        columns += [f"{name} against {anchor}" for name in names]
-    table = _table("Summary", "coder", *columns, "PSNR falls", "estimated / real bits")
+    title = f"BD-rates against {anchor}; least gain in dB of PSNR from {low:g} to {high:g} bpp"
+    columns = "bpp", "PSNR", "MS-SSIM", "least gain", "PSNR falls at", "est./real"
+    table = _table(title, "coder", *columns)
     for each in found:
-        cells = [f"{each.bpp[0]:.3f}-{each.bpp[1]:.3f}"]
-        for anchor in anchors:
-            gain = each.least_gain[anchor]
-            cells += [_percent(each.bd_psnr[anchor]), _percent(each.bd_ms_ssim[anchor])]
-            cells.append("-" if gain is None else f"{gain:+.2f}")
-        ratio = "-" if each.estimated is None else f"{each.estimated:.4f}"
-        table.add_row(each.coder, *cells, _falls(each), ratio)
+        gain = each.least_gain[anchor]
+        table.add_row(
+            each.coder,
+            f"{each.bpp[0]:.2f}-{each.bpp[1]:.2f}",
+            _percent(each.bd_psnr[anchor]),
+            _percent(each.bd_ms_ssim[anchor]),
+            "-" if gain is None else f"{gain:+.2f}",
+            _falls(each),
+            "-" if each.estimated is None else f"{each.estimated:.4f}",
+        )
     return table
 
 

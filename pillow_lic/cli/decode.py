@@ -24,7 +24,7 @@ def _decode(source: Path, target: Path, device: str, keep: bool, overwrite: bool
     import pillow_lic
 
     if not _writable(target.suffix):
-        raise ValueError(f"{target}: found {target.suffix!r}, allowed is a suffix Pillow writes")
+        raise ValueError(f"{target}: found {target.suffix!r}, allowed is what Pillow writes")
     start = time.perf_counter()
     with files.atomic(target, overwrite) as path, pillow_lic.open(source, device) as image:
         extra = metadata_of(image) if keep else {}
@@ -34,7 +34,7 @@ def _decode(source: Path, target: Path, device: str, keep: bool, overwrite: bool
 
 
 def command(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help=".lic files.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="IN", help=".lic files.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="A file, or a directory for several.")
     ] = None,
@@ -50,7 +50,8 @@ def command(
     """Decode .lic files to PNG or any other format that Pillow writes."""
     suffix = "." + suffix.removeprefix(".")
     if not _writable(suffix):
-        raise typer.BadParameter(f"--format: found {suffix[1:]!r}, allowed is what Pillow writes")
+        text = f"found {suffix[1:]!r}, allowed is the suffix of a format that Pillow writes"
+        raise typer.BadParameter(text, param_hint="--format")
     failures = files.Failures()
     for source, target in zip(inputs, files.targets(inputs, out, suffix), strict=True):
         with failures.caught(source):

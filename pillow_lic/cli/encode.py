@@ -43,7 +43,7 @@ def _encode(source: Path, target: Path, given: dict[str, Any], keep: bool, overw
 
 
 def command(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Pictures.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="IN", help="Pictures.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="A file, or a directory for several.")
     ] = None,

@@ -75,9 +75,11 @@ def targets(sources: Sequence[Path], out: Path | None, suffix: str) -> list[Path
     if out is None:
         found = [source.with_suffix(suffix) for source in sources]
     elif out.is_dir() or len(sources) > 1:
-        if out.exists() and not out.is_dir():
-            raise typer.BadParameter(f"{out}: found a file, allowed is a directory for many inputs")
-        out.mkdir(parents=True, exist_ok=True)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            text = f"found {out}, allowed for several inputs is a directory ({error})"
+            raise typer.BadParameter(text, param_hint="--out") from error
         found = [out / source.with_suffix(suffix).name for source in sources]
     else:
         found = [out]

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
 
-import lic_models
-
 __all__ = ["Device", "Model", "Overwrite", "Quality", "quality_list"]
 
 
-def _quality(value: float | None) -> float | None:
-    if value is not None:
-        try:
-            lic_models.level_from_quality(value)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
+def _quality(given: object) -> float:
+    """Return a quality; typer's own message for a word would not say what is allowed."""
+    try:
+        value = float(str(given))
+    except ValueError:
+        value = math.nan
+    if not 1 <= value <= 100:
+        raise typer.BadParameter(f"found {given!s:.40}, allowed is a number from 1 to 100")
     return value
 
 
-def quality_list(text: str, lowest: float = 1) -> list[float]:
+def quality_list(text: str) -> list[float]:
     """Return the numbers of a comma-separated list, in order; BadParameter names a bad one."""
     try:
         values = [float(word) for word in text.split(",")]
     except ValueError as error:
         raise typer.BadParameter(f"found {text!r}, allowed are numbers between commas") from error
     for value in values:
-        if not lowest <= value <= 100:  # NaN fails too
-            raise typer.BadParameter(f"found {value:g}, allowed is {lowest:g} to 100")
+        if not 1 <= value <= 100:  # NaN fails too
+            raise typer.BadParameter(f"found {value:g}, allowed is 1 to 100")
     return sorted(set(values))
 
 
@@ -38,7 +39,11 @@ Model = Annotated[
 Quality = Annotated[
     float | None,
     typer.Option(
-        "--quality", "-q", callback=_quality, help="1 (smallest file) to 100 (best picture)."
+        "--quality",
+        "-q",
+        parser=_quality,
+        metavar="1-100",
+        help="1 (smallest file) to 100 (best picture).",
     ),
 ]
 Device = Annotated[

@@ -13,7 +13,7 @@ __all__ = ["command"]
 
 
 def command(
-    inputs: Annotated[list[Path], typer.Argument(metavar="FILE...", help=".lic files.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="FILE", help=".lic files.")],
     quiet: Annotated[bool, typer.Option("--quiet", help="Report only bad files.")] = False,
 ) -> None:
     """Check structure, checksums and alpha of .lic files; runs no network.

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
-from functools import lru_cache
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -24,18 +22,56 @@ from . import (
     plots,
     results,
     rivals,
+    sweep,
     tables,
 )
 from .coders import Coder
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 __all__ = ["command"]
 
 QUALITIES = ",".join(str(quality) for quality in range(5, 101, 5))
 PHOTO_QUALITY = 75.0
+RIVALS = ",".join(coders.RIVALS)
 NONE = "none"
+
+_Out = Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for results.")]
+_Folder = Annotated[
+    Path | None, typer.Argument(exists=True, file_okay=False, help="Folder of pictures.")
+]
+_Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model", "-m", help=f"A model, may be repeated, or {NONE}.", show_default="elic"
+    ),
+]
+_Qualities = Annotated[
+    str | None,
+    typer.Option(
+        "--quality", "-q", help="Of the models, between commas.", show_default="5,10,...,100"
+    ),
+]
+_Rivals = Annotated[
+    str, typer.Option("--rivals", help=f"Formats of Pillow, between commas, or {NONE}.")
+]
+_Anchor = Annotated[
+    str, typer.Option("--anchor", help="What BD-rates refer to; several between commas.")
+]
+_Limit = Annotated[
+    int | None, typer.Option("--limit", min=1, help="Only the first pictures by name.")
+]
+_Threads = Annotated[int | None, typer.Option("--threads", min=1, help="For networks and AVIF.")]
+_Estimate = Annotated[
+    bool, typer.Option("--estimate", help="Compare the models' own estimate of bits too.")
+]
+_Photo = Annotated[
+    Path | None,
+    typer.Option(
+        "--time-photo",
+        exists=True,
+        dir_okay=False,
+        help="Take time and memory of the models on one photo, at quality 75 unless given.",
+    ),
+]
 
 
 @contextmanager
@@ -48,6 +84,15 @@ def _naming(option: str) -> Iterator[None]:
         raise
     except (ValueError, LookupError) as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+@contextmanager
+def _missing_extra() -> Iterator[None]:
+    """Turn the lack of a package into an expected failure."""
+    try:
+        yield
+    except ImportError as error:
+        raise OSError(str(error)) from error
 
 
 def _split(text: str) -> list[str]:
@@ -83,59 +128,6 @@ def _anchors(text: str, found: Sequence[Coder]) -> list[str]:
             allowed = f"allowed is what is measured: {', '.join(known)}"
             raise typer.BadParameter(f"found {name!r}, {allowed}", param_hint="--anchor")
     return anchors
-
-
-def _measure_coder(
-    coder: Coder,
-    pictures: Sequence[measure.Picture],
-    store: results.Store,
-    estimate: bool,
-    progress: Progress,
-) -> list[measure.Row]:
-    """Return a row per quality and picture, measuring those that the store lacks."""
-    wanted = [(picture, quality) for picture in pictures for quality in coder.qualities]
-    version = store.versions[coder.name]
-    read = lru_cache(maxsize=1)(measure.pixels_of)
-    warm = False
-    rows = []
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        for picture, quality in progress.track(wanted, description=coder.name):
-            row = store.get(coder, quality, picture, estimate)
-            if row is None:
-                pixels = read(picture.path)
-                if not warm:
-                    measure.code(coder, quality, pixels, folder)
-                    warm = True
-                coded = measure.code(coder, quality, pixels, folder)
-                row = measure.compare(picture, pixels, coder, version, quality, coded)
-                if estimate and coder.device:
-                    payload, bits = measure.estimate(pixels, coded.path, coder.device)
-                    row = replace(row, payload_bytes=payload, estimated_bits=bits)
-                store.add(row)
-            rows.append(row)
-    return rows
-
-
-def _measure_all(
-    found: Sequence[Coder],
-    pictures: Sequence[measure.Picture],
-    store: results.Store,
-    estimate: bool,
-) -> dict[str, list[measure.Row]]:
-    """Return the rows of every coder; whatever happens, those that are measured are saved."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    try:
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            return {
-                coder.name: _measure_coder(coder, pictures, store, estimate, progress)
-                for coder in found
-            }
-    finally:
-        store.save()
 
 
 def _report(
@@ -185,44 +177,17 @@ def _time_photo(
 
 
 def command(
-    out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for results.")],
-    folder: Annotated[
-        Path | None,
-        typer.Argument(exists=True, file_okay=False, help="Folder of pictures."),
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", "-m", help=f"A model, may be repeated; elic; {NONE} for none."),
-    ] = None,
-    quality: Annotated[
-        str | None,
-        typer.Option("--quality", "-q", help="Qualities of the models, between commas; 5,10..100."),
-    ] = None,
-    rival: Annotated[
-        str, typer.Option("--rivals", help=f"Formats of Pillow, between commas, or {NONE}.")
-    ] = ",".join(coders.RIVALS),
-    anchor: Annotated[
-        str, typer.Option("--anchor", help="What BD-rates refer to, one or several.")
-    ] = "jpeg",
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Only the first pictures by name.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="For networks and AVIF.")
-    ] = None,
+    out: _Out,
+    folder: _Folder = None,
+    model: _Models = None,
+    quality: _Qualities = None,
+    rival: _Rivals = RIVALS,
+    anchor: _Anchor = "jpeg",
+    limit: _Limit = None,
+    threads: _Threads = None,
     device: options.Device = "auto",
-    estimate: Annotated[
-        bool, typer.Option("--estimate", help="Compare the models' own estimate of bits too.")
-    ] = False,
-    time_photo: Annotated[
-        Path | None,
-        typer.Option(
-            "--time-photo",
-            exists=True,
-            dir_okay=False,
-            help="Time the models and take their memory on one photo (quality 75 unless given).",
-        ),
-    ] = None,
+    estimate: _Estimate = False,
+    time_photo: _Photo = None,
 ) -> None:
     """Measure rate, distortion and time over a folder of pictures.
 
@@ -234,7 +199,7 @@ def command(
         qualities = options.quality_list(QUALITIES if quality is None else quality)
     models = [name for name in dict.fromkeys(model or ["elic"]) if name != NONE]
     failures = files.Failures()
-    with failures.caught():
+    with failures.caught(), _missing_extra():
         out.mkdir(parents=True, exist_ok=True)
         if time_photo is not None:
             at = [PHOTO_QUALITY] if quality is None else qualities
@@ -247,6 +212,6 @@ def command(
             pictures = measure.find(folder, limit)
             versions = {coder.name: measure.version(coder, threads) for coder in found}
             store = results.Store(out / "results.json", versions)
-            rows = _measure_all(found, pictures, store, estimate)
+            rows = sweep.measure_all(found, pictures, store, estimate)
             _report(found, rows, anchors, store)
     failures.exit()

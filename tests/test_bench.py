@@ -1,0 +1,240 @@
+"""`lic bench` on two small pictures and the smallest model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from samples import picture
+from typer.testing import CliRunner, Result
+
+from pillow_lic.cli import app, measure, metrics, results
+
+SIZES = (176, 200), (208, 168)
+
+
+def bench(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["bench", *map(str, arguments)], env={"COLUMNS": "200"})
+
+
+def written(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two pictures and a text."""
+    path = tmp_path_factory.mktemp("pictures")
+    for index, size in enumerate(SIZES):
+        picture("RGB", size).save(path / f"{index}.png")
+    (path / "notes.txt").write_text("no picture")
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
+    """One run that most tests look at, and where it wrote."""
+    out = tmp_path_factory.mktemp("out") / "new"
+    options = "--model", "tiny", "--quality", "20,50,80", "--rivals", "jpeg,webp"
+    return bench(folder, *options, "--anchor", "jpeg,webp", "--estimate", "--out", out), out
+
+
+@pytest.fixture
+def out(run: tuple[Result, Path], tmp_path: Path) -> Path:
+    """A copy of that run's results, to go on from."""
+    return Path(shutil.copytree(run[1], tmp_path / "copy"))
+
+
+def test_every_image_coder_and_quality_has_a_row(run: tuple[Result, Path]) -> None:
+    assert run[0].exit_code == 0, run[0].output
+    rows = written(run[1])["rows"]
+    assert len(rows) == 2 * (3 + 11 + 10)
+    for row in rows:
+        assert (row["width"], row["height"]) == SIZES[int(row["image"][0])]
+        assert row["bpp"] == 8 * row["file_bytes"] / (row["width"] * row["height"])
+        assert 0 < row["ms_ssim"] <= 1
+        assert min(row["psnr"], row["encode_s"], row["decode_s"]) > 0
+
+
+def test_rows_are_what_pillow_writes(run: tuple[Result, Path], tmp_path: Path) -> None:
+    """One of them again, by hand."""
+    path = tmp_path / "a.jpg"
+    options: dict[str, Any] = {"subsampling": "4:2:0", "optimize": True, "progressive": True}
+    picture("RGB", SIZES[0]).save(path, quality=30, **options)
+    (row,) = (
+        row
+        for row in written(run[1])["rows"]
+        if (row["coder"], row["quality"], row["image"]) == ("jpeg", 30, "0.png")
+    )
+    assert row["file_bytes"] == path.stat().st_size
+    original = np.asarray(picture("RGB", SIZES[0]))
+    assert row["psnr"] == metrics.psnr(original, measure.pixels_of(path))
+
+
+def test_summary(run: tuple[Result, Path]) -> None:
+    found = written(run[1])
+    assert sorted(found["curves"]) == ["jpeg", "tiny", "webp"]
+    assert [point["quality"] for point in found["curves"]["tiny"]] == [20, 50, 80]
+    by_coder = {each["coder"]: each for each in found["summary"]}
+    assert by_coder["jpeg"]["bd_psnr"]["jpeg"] == 0
+    assert by_coder["webp"]["bd_psnr"]["jpeg"] < 0 < by_coder["jpeg"]["bd_psnr"]["webp"]
+    assert by_coder["jpeg"]["estimated"] is None
+    assert by_coder["tiny"]["estimated"] == pytest.approx(1, abs=0.1)  # a file has few bytes here
+    assert found["peak_memory"] > 1 << 20
+    assert "weights" in found["versions"]["tiny"]
+
+
+def test_output_and_plot(run: tuple[Result, Path]) -> None:
+    for text in ("BD-rates against jpeg", "BD-rates against webp", "tiny (weights"):
+        assert text in run[0].output
+    assert (run[1] / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_estimate_covers_tiles(tmp_path: Path) -> None:
+    """A picture in tiles has the payload, and about the bits, of all of them."""
+    path = tmp_path / "a.lic"
+    picture("RGB", (200, 136)).save(path, model="tiny", tile=64)
+    pixels = measure.pixels_of(path)
+    payload, bits = measure.estimate(pixels, path, "cpu")
+    tiles = 4 * 3
+    assert 0 < payload < path.stat().st_size - 6 * tiles  # tag, length and checksum of each
+    assert 8 * payload - 64 * tiles < bits < 8 * payload + 64
+
+
+OPTIONS = "--model", "tiny", "--rivals", "jpeg", "--out"
+
+
+def test_a_run_resumes(out: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what is missing is measured; rows of coders not asked for stay."""
+    path = out / "results.json"
+    found = written(out)
+    rows = [row for row in found["rows"] if (row["quality"], row["image"]) != (50, "1.png")]
+    assert len(rows) == len(found["rows"]) - 1
+    path.write_text(json.dumps({"rows": rows}))
+    measured = []
+    real = measure.compare
+
+    def spy(*arguments: Any) -> measure.Row:
+        measured.append(real(*arguments))
+        return measured[-1]
+
+    monkeypatch.setattr(measure, "compare", spy)
+    again = bench(folder, *OPTIONS, out, "--quality", "20,50,80", "--estimate")
+    assert again.exit_code == 0, again.output
+    assert [(row.coder, row.quality, row.image) for row in measured] == [("tiny", 50, "1.png")]
+    assert len(written(out)["rows"]) == len(found["rows"])
+    assert sorted(written(out)["curves"]) == ["jpeg", "tiny"]
+
+
+def test_other_conditions_are_measured_anew(out: Path, folder: Path) -> None:
+    """Times of one thread are not those of two."""
+    again = bench(folder, *OPTIONS, out, "--quality", "20", "--limit", 1, "--threads", 1)
+    assert again.exit_code == 0, again.output
+    versions = {row["version"] for row in written(out)["rows"] if row["coder"] == "tiny"}
+    assert len(versions) == 2
+
+
+def test_an_interrupted_run_keeps_its_rows(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = measure.compare
+
+    def stop(picture: measure.Picture, *others: Any) -> measure.Row:
+        if picture.path.name == "1.png":
+            raise KeyboardInterrupt
+        return real(picture, *others)
+
+    monkeypatch.setattr(measure, "compare", stop)
+    assert bench(folder, *OPTIONS, tmp_path).exit_code != 0
+    assert len(written(tmp_path)["rows"]) == 11
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"rows": [{"coder": "a"}]}', '{"rows": 3}'])
+def test_foreign_results_are_not_overwritten(folder: Path, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(content)
+    found = bench(folder, *OPTIONS, tmp_path)
+    assert found.exit_code == 1
+    assert "choose another --out" in found.output
+    assert path.read_text() == content
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--quality", "0,50"), "--quality"),
+        (("--quality", "high"), "--quality"),
+        (("--model", "none", "--rivals", "none"), "no rivals either"),
+        (("--model", "nosuch"), "tiny"),
+        (("--rivals", "jpeg,gif"), "avif-psnr"),
+        (("--anchor", "webp"), "allowed is what is measured: jpeg, tiny"),
+        (("--anchor", "none"), "--anchor"),
+        (("--limit", "0"), "--limit"),
+        (("--threads", "0"), "--threads"),
+        (("--device", "abacus"), "abacus"),
+        (("--time-photo", "nosuch.png"), "nosuch.png"),
+    ],
+)
+def test_bad_options(folder: Path, tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+    defaults = ["--model", "tiny"] if "--model" not in options else []
+    rivals = ["--rivals", "jpeg"] if "--rivals" not in options else []
+    found = bench(folder, "--out", tmp_path / "new", *defaults, *rivals, *options)
+    assert found.exit_code == 2
+    assert message in found.output
+    assert not (tmp_path / "new" / "results.json").exists()
+
+
+def test_bad_folders(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "found no pictures" in bench(empty, *OPTIONS, tmp_path).output
+    picture("RGB", (300, 160)).save(empty / "small.png")
+    assert "small.png: found 300 x 160 pixels" in bench(empty, *OPTIONS, tmp_path).output
+    (empty / "a.png").write_bytes(b"no picture")
+    found = bench(empty, *OPTIONS, tmp_path)
+    assert found.exit_code == 1
+    assert "a.png" in found.output
+    assert bench(tmp_path / "nosuch", *OPTIONS, tmp_path).exit_code == 2
+    assert "neither a folder nor --time-photo" in bench(*OPTIONS, tmp_path).output
+
+
+def test_a_missing_extra(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise ImportError("pip install pillow-lic[bench]")
+
+    monkeypatch.setattr(metrics, "check_extra", missing)
+    found = bench(folder, *OPTIONS, tmp_path)
+    assert found.exit_code == 1
+    assert "lic: pip install pillow-lic[bench]" in found.output
+
+
+def test_falling_psnr_is_reported() -> None:
+    points = [
+        results.Point(q, q / 50, psnr, 0.9, 1, 1) for q, psnr in ((5, 30), (10, 29), (15, 29))
+    ]
+    (found,) = results.summarise({"a": []}, {"a": points}, ["a"])
+    assert found.falls == [(5, 10), (10, 15)]
+
+
+def test_time_photo(folder: Path, tmp_path: Path) -> None:
+    """Needs no folder; each way runs in a process of its own."""
+    found = bench("--time-photo", folder / "0.png", *OPTIONS, tmp_path, "--threads", 1)
+    assert found.exit_code == 0, found.output
+    (row,) = json.loads((tmp_path / "photo.json").read_text(encoding="utf-8"))["rows"]
+    assert (row["model"], row["quality"], row["megapixels"]) == ("tiny", 75, 0.0352)
+    assert min(row["encode_s"], row["decode_s"]) > 0
+    assert min(row["encode_memory"], row["decode_memory"]) > 50 << 20  # torch was there
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_time_photo_fails_in_one_line(folder: Path, tmp_path: Path) -> None:
+    photo = folder / "0.png"
+    found = bench("--time-photo", photo, "--model", "nosuch", "--out", tmp_path)
+    assert found.exit_code == 1
+    assert "known are" in found.output
+    assert "Traceback" not in found.output

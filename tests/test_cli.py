@@ -264,6 +264,16 @@ def test_demo(png: Path, tmp_path: Path) -> None:
     assert "kitten" in run("demo", "dog", *TINY, code=1).stderr
 
 
+def test_demo_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lic_models import weights
+
+    monkeypatch.setattr(weights, "folders", lambda: [tmp_path])
+    monkeypatch.chdir(tmp_path)
+    assert "'tiny'" in run("demo", *TINY, code=1).stderr
+    assert "no weights installed" in run("models").stdout
+    assert not names(tmp_path)
+
+
 def test_demo_gives_rivals_enough_bytes(tmp_path: Path) -> None:
     from pillow_lic.cli.coders import RIVALS
 

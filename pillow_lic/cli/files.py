@@ -22,11 +22,13 @@ class Failures:
     @contextmanager
     def caught(self, about: object = "") -> Iterator[None]:
         """Report an expected error on stderr and go on; anything else is a bug and escapes."""
-        from PIL import Image
+        from PIL.Image import DecompressionBombError
+
+        from lic_models.errors import WeightsNotFound
 
         try:
             yield
-        except (OSError, ValueError, LookupError, MemoryError, Image.DecompressionBombError) as e:
+        except (OSError, ValueError, MemoryError, WeightsNotFound, DecompressionBombError) as e:
             self.count += 1
             text = str(e) or type(e).__name__
             prefix = f"{about}: " if about and str(about) not in text else ""

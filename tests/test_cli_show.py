@@ -1,0 +1,162 @@
+"""`lic info`, `verify`, `models` and `demo`: what they show, and what it takes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import TINY, names, run
+from PIL import Image
+from samples import EXIF, HEADER, ICC, XMP, join, lic, picture, split
+
+from pillow_lic import container
+from pillow_lic.cli import demo
+
+
+@pytest.fixture
+def png(tmp_path: Path) -> Path:
+    """A picture that no other test shares."""
+    path = tmp_path / "one.png"
+    picture().save(path)
+    return path
+
+
+@pytest.fixture
+def coded(tmp_path: Path) -> Path:
+    """A sound file with all metadata and alpha."""
+    path = tmp_path / "sound.lic"
+    path.write_bytes(lic(picture("RGBA"), exif=EXIF, icc_profile=ICC, xmp=XMP, quality=62.5))
+    return path
+
+
+def information(path: Path, code: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run("info", path, "--json", code=code).stdout)
+    return found
+
+
+def test_info_adds_up(coded: Path) -> None:
+    found = information(coded)
+    header, parts = split(coded.read_bytes())
+    assert (found["width"], found["height"], found["mode"]) == (40, 24, "RGBA")
+    assert (found["model"], found["model_id"], found["quality"]) == ("tiny", 0, 62.5)
+    assert found["fingerprint"] == header[12:20].hex()
+    assert found["problem"] is None
+    assert sum(row["bytes"] for row in found["parts"]) == found["bytes"] == coded.stat().st_size
+    assert found["overhead_bytes"] == found["bytes"] - sum(len(data) for _, data in parts)
+    listed = ["header", "icc_profile", "exif", "xmp", "alpha", "tiles"]
+    assert [row["part"] for row in found["parts"]] == listed
+
+
+def test_info_counts_tiles_and_unknown_parts(tmp_path: Path) -> None:
+    header, parts = split(lic(picture(size=(130, 70)), tile=64))
+    path = tmp_path / "tiles.lic"
+    path.write_bytes(join(header, [("z", b"later"), *parts]))
+    found = information(path)
+    assert (found["tiles"], found["tile"]) == (6, 64)
+    assert [row["count"] for row in found["parts"]] == [1, 6, None]
+    assert found["parts"][-1]["part"] == "unknown parts"
+    assert found["parts"][-1]["bytes"] == len(b"later") + 6
+
+
+def test_info_for_people(coded: Path) -> None:
+    text = run("info", coded).stdout
+    for piece in ("40 x 24 RGBA", "tiny (id 0)", "62.5", "icc_profile", "share"):
+        assert piece in text
+
+
+def test_info_of_a_damaged_file_shows_its_header(coded: Path) -> None:
+    coded.write_bytes(coded.read_bytes()[:-1])
+    found = information(coded, code=1)
+    assert "truncated" in found["problem"]
+    assert sum(row["bytes"] for row in found["parts"]) == found["bytes"]
+
+
+def test_info_refuses_other_formats(png: Path) -> None:
+    result = run("info", png, code=1)
+    assert "signature" in result.stderr
+    assert str(png) in result.stderr
+
+
+def test_verify(coded: Path, tmp_path: Path, png: Path) -> None:
+    assert "ok" in run("verify", coded).stdout
+    data = bytearray(coded.read_bytes())
+    data[-6] ^= 1
+    bad = tmp_path / "bad.lic"
+    bad.write_bytes(data)
+    result = run("verify", bad, png, tmp_path / "gone.lic", coded, "--quiet", code=1)
+    assert len(result.stderr.splitlines()) == 3
+    assert "checksum" in result.stderr
+    assert not result.stdout
+
+
+def test_verify_needs_no_memory_for_pixels(tmp_path: Path) -> None:
+    """Pillow would call this size an attack; its checksums can be looked at all the same."""
+    header = HEADER._replace(width=16000, height=16000)
+    path = tmp_path / "huge.lic"
+    path.write_bytes(container.write(header, {}, None, [b"tile"]))
+    run("verify", path)
+
+
+def test_models() -> None:
+    text = run("models").stdout
+    assert "tiny" in text
+    assert "elic" in text
+    assert split(lic())[0][12:20].hex() in text
+
+
+def test_demo(png: Path, tmp_path: Path) -> None:
+    out = tmp_path / "compared.png"
+    text = run("demo", png, *TINY, "-o", out).stdout
+    for name in ("LIC tiny", "JPEG", "WEBP", "AVIF"):
+        assert name in text
+    with Image.open(out) as compared:
+        assert compared.width > 5 * 40
+    assert "--overwrite" in run("demo", png, *TINY, "-o", out, code=1).stderr
+    assert "kitten" in run("demo", "dog", *TINY, code=1).stderr
+
+
+def test_demo_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lic_models import weights
+
+    monkeypatch.setattr(weights, "folders", lambda: [tmp_path])
+    monkeypatch.chdir(tmp_path)
+    assert "'tiny'" in run("demo", *TINY, code=1).stderr
+    assert "no weights installed" in run("models").stdout
+    assert not names(tmp_path)
+
+
+def test_demo_gives_rivals_enough_bytes(tmp_path: Path) -> None:
+    from pillow_lic.cli.coders import RIVALS
+
+    pixels = np.asarray(picture(size=(64, 64)))
+    for size in (1, 900, 10**6):
+        quality, found = demo.at_size(RIVALS["jpeg"], pixels, size, tmp_path)
+        assert found.size >= size or quality == 100
+    assert quality == 100
+
+
+@pytest.mark.parametrize("name", sorted(demo.PHOTOS))
+def test_bundled_photos(name: str) -> None:
+    pixels, (across, down) = demo._load(name)
+    assert pixels.ndim == 3
+    assert pixels.size > 2_000_000
+    assert 0 < across < 1
+    assert 0 < down < 1
+
+
+def test_starts_and_informs_without_torch(coded: Path) -> None:
+    """Torch takes two seconds to import, which `--help` and `info` must not."""
+    code = (
+        "import sys\n"
+        "from pillow_lic.cli import app\n"
+        "for words in (['--help'], ['info', sys.argv[1]], ['verify', sys.argv[1]]):\n"
+        "    app(words, standalone_mode=False)\n"
+        "heavy = {'torch', 'numpy', 'scipy', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(coded)], check=True, stdout=subprocess.DEVNULL)

@@ -26,6 +26,7 @@ __all__ = ["Codec", "load"]
 
 BLOCK = 1024  # pixels a transform works on at a time, halo not counted
 TILE_UNIT = 64
+TILE_PIXELS_MAX = 1 << 24  # a tile's latents are coded as a whole: this bounds memory
 GREY = 128  # of a tile that is lost
 _HEAD = struct.Struct("<IIHB")  # width, height, level, tile / 64
 _LENGTH = struct.Struct("<I")
@@ -68,7 +69,7 @@ class Codec:
         one tile. Returns the payloads in raster order.
         """
         image = _image(pixels)
-        _check(level, tile)
+        _check(level, tile, image.shape[2], image.shape[1])
         y = self._analyse(image, level)
         step = self.model.pixels
         where = torch.tensor([float(level)], device=self.device)
@@ -87,17 +88,22 @@ class Codec:
 
         Raises StreamError if a payload is malformed or their number is not the grid's.
         """
-        _check(level, tile)
-        grid = list(boxes(*self._padded(height, width), tile))
-        if len(payloads) != len(grid):
-            raise StreamError(f"tiles: found {len(payloads)}, allowed is {len(grid)}")
-        found: list[dict[str, Tensor] | None] = []
-        for payload, (top, left, bottom, right) in zip(payloads, grid, strict=True):
-            shapes = self.model.shapes(bottom - top, right - left)
-            found.append(
-                None if payload is None else coding.decode(self.model, payload, shapes, level)
-            )
-        return found
+        return [found for _, found in self._tiles(payloads, width, height, level, tile)]
+
+    def _tiles(
+        self, payloads: Sequence[bytes | None], width: int, height: int, level: int, tile: int
+    ) -> Iterator[tuple[Box, dict[str, Tensor] | None]]:
+        """Decode tile by tile; boxes are in pixels of the padded image."""
+        _check(level, tile, width, height)
+        count = -(-width // (tile or width)) * -(-height // (tile or height))
+        if len(payloads) != count:
+            raise StreamError(f"tiles: found {len(payloads)}, allowed is {count}")
+        for payload, box in zip(payloads, boxes(*self._padded(height, width), tile), strict=True):
+            shapes = self.model.shapes(box[2] - box[0], box[3] - box[1])
+            latents = None
+            if payload is not None:
+                latents = coding.decode(self.model, payload, shapes, level)
+            yield box, latents
 
     def decode_tiles(
         self, payloads: Sequence[bytes | None], width: int, height: int, level: int, tile: int
@@ -170,14 +176,17 @@ class Codec:
     def _decode(
         self, payloads: Sequence[bytes | None], width: int, height: int, level: int, tile: int
     ) -> Tensor:
-        tiles = self.decode_latents(payloads, width, height, level, tile)
         full_height, full_width = self._padded(height, width)
         step = self.model.pixels
         shape = self.model.shapes(full_height, full_width)["y"]
-        y_hat = torch.zeros(1, *shape, device=self.device)
-        grid = list(boxes(shape[1], shape[2], tile // step))
-        for latents, (top, left, bottom, right) in zip(tiles, grid, strict=True):
-            if latents is not None:
+        y_hat, lost = torch.empty(0), []
+        for box, latents in self._tiles(payloads, width, height, level, tile):
+            if not y_hat.numel():  # the first tile was good: now the claimed size may cost memory
+                y_hat = torch.zeros(1, *shape, device=self.device)
+            if latents is None:
+                lost.append(box)
+            else:
+                top, left, bottom, right = (n // step for n in box)
                 y_hat[:, :, top:bottom, left:right] = latents["y"] / UNIT
         where = torch.tensor([float(level)], device=self.device)
         pixels = torch.empty(3, full_height, full_width, dtype=torch.uint8, device=self.device)
@@ -188,9 +197,8 @@ class Codec:
             x_hat = self.model.synthesise(part, where).clamp_(0, 1).mul_(255).round_()
             scaled = (tuple(n * step for n in box), tuple(n * step for n in around))
             _paste(pixels[None], x_hat.to(torch.uint8), scaled[0], scaled[1], 1)  # type: ignore[arg-type]
-        for latents, (top, left, bottom, right) in zip(tiles, grid, strict=True):
-            if latents is None:
-                pixels[:, top * step : bottom * step, left * step : right * step] = GREY
+        for top, left, bottom, right in lost:
+            pixels[:, top:bottom, left:right] = GREY
         return pixels[:, :height, :width]
 
 
@@ -217,11 +225,14 @@ def _image(pixels: NDArray[np.uint8] | Tensor) -> Tensor:
     return image
 
 
-def _check(level: int, tile: int) -> None:
+def _check(level: int, tile: int, width: int, height: int) -> None:
     if not LEVEL_MIN <= level <= LEVEL_MAX:
         raise ValueError(f"level: found {level}, allowed is {LEVEL_MIN} to {LEVEL_MAX}")
     if tile % TILE_UNIT or not 0 <= tile <= 255 * TILE_UNIT:
         raise ValueError(f"tile: found {tile}, allowed are multiples of 64 from 0 to 16320")
+    area = min(tile or width, width) * min(tile or height, height)
+    if area > TILE_PIXELS_MAX:
+        raise ValueError(f"tile: found {area} pixels, allowed are {TILE_PIXELS_MAX} in a tile")
 
 
 def _device(name: str) -> torch.device:

@@ -35,7 +35,7 @@ SIDE_MAX = 1 << 30
 LEVELS = (100, 10000)
 TILE_UNIT = 64
 TILE_MAX = 255 * TILE_UNIT
-TILE_PIXELS_MAX = 1 << 28  # one tile is decoded as a whole; 16320 x 16320 fits
+TILE_PIXELS_MAX = 1 << 24  # a tile is decoded as a whole: this bounds memory
 CHUNK = 1 << 20
 
 _FIXED = struct.Struct("<8sBBBB8sHB")

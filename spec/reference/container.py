@@ -13,7 +13,7 @@ SIGNATURE = bytes.fromhex("8a4c49430d0a1a0a")
 MODES = ("L", "LA", "RGB", "RGBA")
 SIDE_MAX = 1 << 30
 TILE_UNIT = 64
-TILE_PIXELS_MAX = 1 << 28
+TILE_PIXELS_MAX = 1 << 24
 METADATA_MAX = 1 << 26
 LENGTH_BASE = 1 << 16
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from . import coding, registry, weights
-from .base import Model
-from .entropy import UNIT
+from .base import Latents, Model
+from .entropy import UNIT, estimate
 from .errors import StreamError
 from .levels import LEVEL_MAX, LEVEL_MIN, level_from_quality
 
@@ -68,18 +68,29 @@ class Codec:
         `level` is 100 * quality, `tile` the edge of a tile in pixels, a multiple of 64, or 0 for
         one tile. Returns the payloads in raster order.
         """
+        found = self._latents(pixels, level, tile)
+        return [coding.encode(self.model, latents, level)[0] for latents in found]
+
+    @torch.inference_mode()
+    def estimate_bits(self, pixels: NDArray[np.uint8] | Tensor, level: int, tile: int) -> float:
+        """Return the bits that training would reckon for these tiles, rounded latents."""
+        where = torch.tensor([float(level)], device=self.device)
+        found = self._latents(pixels, level, tile)
+        return sum(float(estimate(self.model, z_y, where, noise=False)[1]) for z_y in found)
+
+    def _latents(
+        self, pixels: NDArray[np.uint8] | Tensor, level: int, tile: int
+    ) -> Iterator[Latents]:
+        """Analyse an image; yields what is coded, tile by tile in raster order."""
         image = _image(pixels)
         _check(level, tile, image.shape[2], image.shape[1])
         y = self._analyse(image, level)
-        step = self.model.pixels
         where = torch.tensor([float(level)], device=self.device)
-        payloads = []
-        for top, left, bottom, right in boxes(y.shape[2], y.shape[3], tile // step):
+        for top, left, bottom, right in boxes(y.shape[2], y.shape[3], tile // self.model.pixels):
             part = y[:, :, top:bottom, left:right].contiguous()
             with torch.inference_mode():
                 latents = self.model.latents(part, where)
-            payloads.append(coding.encode(self.model, latents, level)[0])
-        return payloads
+            yield latents
 
     def decode_latents(
         self, payloads: Sequence[bytes | None], width: int, height: int, level: int, tile: int

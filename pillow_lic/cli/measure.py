@@ -185,11 +185,7 @@ def compare(
 
 def estimate(pixels: Pixels, path: Path, device: str) -> tuple[int, float]:
     """Return the bytes of a file's tiles, and the bits that its model reckons for them."""
-    import torch
-
     import lic_models
-    from lic_models.codec import boxes
-    from lic_models.entropy import estimate as reckon
 
     from .. import container
 
@@ -197,13 +193,5 @@ def estimate(pixels: Pixels, path: Path, device: str) -> tuple[int, float]:
         header = container.read_header(file)
         tiles: Sequence[bytes | None] = container.read_parts(file, header).tiles
     codec = lic_models.load(header.model, device, header.fingerprint)
-    level = torch.tensor([float(header.level)], device=codec.device)
-    bits = 0.0
-    with torch.inference_mode():
-        y = codec._analyse(torch.from_numpy(pixels).permute(2, 0, 1), header.level)
-        edge = header.tile // codec.model.pixels
-        for top, left, bottom, right in boxes(y.shape[2], y.shape[3], edge):
-            part = y[:, :, top:bottom, left:right].contiguous()
-            latents = codec.model.latents(part, level)
-            bits += float(reckon(codec.model, latents, level, noise=False)[1])
+    bits = codec.estimate_bits(pixels, header.level, header.tile)
     return sum(len(tile or b"") for tile in tiles), bits

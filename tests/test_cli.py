@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
 from commands import TINY, names, run
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from samples import EXIF, ICC, XMP, distance, join, lic, picture, resealed, split
 
 
@@ -51,6 +52,7 @@ def test_directory_for_several(png: Path, tmp_path: Path) -> None:
         ("--quality", "101", "1 to 100"),
         ("--quality", "nan", "1 to 100"),
         ("--quality", "high", "1 to 100"),
+        ("--tile", "65", "multiples of 64"),
         ("--unheard", "1", "No such option"),
     ],
 )
@@ -92,6 +94,34 @@ def test_failure_leaves_the_old_file(tmp_path: Path, coded: Path) -> None:
     assert names(tmp_path) == {"sound.lic", "lost.lic", "back.png"}
 
 
+def test_devices_and_links_stay_what_they_are(png: Path, tmp_path: Path) -> None:
+    text = run("encode", png, *TINY, "-o", "/dev/null", "--overwrite", code=1).stderr
+    assert "device" in text
+    assert Path("/dev/null").is_char_device()
+    (tmp_path / "to.lic").write_bytes(b"mine")
+    link = tmp_path / "link.lic"
+    link.symlink_to("to.lic")
+    run("encode", png, *TINY, "-o", link, "--overwrite")
+    assert link.is_symlink()
+    assert (tmp_path / "to.lic").read_bytes().startswith(b"\x8aLIC")
+
+
+@pytest.mark.parametrize("error", [SyntaxError, RuntimeError, EOFError, KeyError, struct.error])
+def test_whatever_a_decoder_raises(
+    png: Path, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow's plugins for other formats let these through for damaged files."""
+
+    def load(image: Image.Image) -> None:
+        raise error("broken")
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", load)
+    result = run("encode", png, *TINY, code=1)
+    assert "one.png: cannot be read: " in result.stderr
+    assert "Traceback" not in result.stderr
+    assert names(png.parent) == {"one.png"}
+
+
 def test_bad_input_does_not_stop_the_others(png: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(png.read_bytes()[:60])
@@ -124,6 +154,26 @@ def test_metadata_kept_on_demand(tmp_path: Path) -> None:
         assert {"exif", "xmp"}.isdisjoint(plain.info)
         assert kept.getexif()[274] == 6
         assert kept.info["xmp"] == XMP
+
+
+def test_metadata_of_tiff_is_not_its_layout(tmp_path: Path) -> None:
+    """Pillow's `getexif` of a TIFF lists strips and profile too, which mean nothing in a `.lic`."""
+    described = Image.Exif()
+    described[271] = "Maker"
+    picture().save(tmp_path / "a.tiff", exif=described, icc_profile=ICC)
+    run("encode", tmp_path / "a.tiff", *TINY, "--keep-metadata")
+    with Image.open(tmp_path / "a.lic") as coded:
+        assert dict(coded.getexif()) == {271: "Maker"}
+        assert coded.info["icc_profile"] == ICC
+
+
+def test_tiles_and_sizes(png: Path, tmp_path: Path) -> None:
+    picture(size=(130, 70)).save(png)
+    text = run("encode", png, *TINY, "--tile", 64).stdout
+    data = (tmp_path / "one.lic").read_bytes()
+    assert len(split(data)[1]) == 6
+    assert f"{png.stat().st_size:,} -> {len(data):,} bytes" in text
+    assert f"{8 * len(data) / (130 * 70):.3f} bpp" in text
 
 
 def test_frames_are_not_lost_silently(tmp_path: Path) -> None:

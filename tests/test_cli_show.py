@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import TINY, names, run
-from PIL import Image
+from PIL import Image, features
 from samples import EXIF, HEADER, ICC, XMP, join, lic, picture, split
 
 from pillow_lic import container
@@ -35,7 +35,8 @@ def coded(tmp_path: Path) -> Path:
 
 
 def information(path: Path, code: int = 0) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run("info", path, "--json", code=code).stdout)
+    (found,) = json.loads(run("info", path, "--json", code=code).stdout)
+    assert isinstance(found, dict)
     return found
 
 
@@ -82,6 +83,13 @@ def test_info_refuses_other_formats(png: Path) -> None:
     assert str(png) in result.stderr
 
 
+def test_info_of_several(coded: Path, png: Path) -> None:
+    """One that cannot be read does not hide the others."""
+    result = run("info", png, coded, coded, "--json", code=1)
+    assert [row["file"] for row in json.loads(result.stdout)] == [str(coded)] * 2
+    assert run("info", coded, coded).stdout.count("40 x 24 RGBA") == 2
+
+
 def test_verify(coded: Path, tmp_path: Path, png: Path) -> None:
     assert "ok" in run("verify", coded).stdout
     data = bytearray(coded.read_bytes())
@@ -96,9 +104,9 @@ def test_verify(coded: Path, tmp_path: Path, png: Path) -> None:
 
 def test_verify_needs_no_memory_for_pixels(tmp_path: Path) -> None:
     """Pillow would call this size an attack; its checksums can be looked at all the same."""
-    header = HEADER._replace(width=16000, height=16000)
+    header = HEADER._replace(width=16000, height=16000, tile=4096)
     path = tmp_path / "huge.lic"
-    path.write_bytes(container.write(header, {}, None, [b"tile"]))
+    path.write_bytes(container.write(header, {}, None, [b"tile"] * 16))
     run("verify", path)
 
 
@@ -107,6 +115,29 @@ def test_models() -> None:
     assert "tiny" in text
     assert "elic" in text
     assert split(lic())[0][12:20].hex() in text
+    found = {row["name"]: row for row in json.loads(run("models", "--json").stdout)}
+    tiny = found["tiny"]
+    assert (tiny["id"], found["elic"]["id"]) == (0, 8)
+    assert "ELIC" in tiny["paper"]
+    (weights,) = tiny["weights"]
+    assert weights["fingerprint"] == split(lic())[0][12:20].hex()
+    assert weights["bytes"] == Path(weights["path"]).stat().st_size
+    assert weights["parameters"] > 10_000
+    assert weights["problem"] is None
+
+
+def test_models_from_other_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that are damaged are listed as such; other files are no weights."""
+    bad = tmp_path / "tiny-7-0123456789abcdef.safetensors"
+    bad.write_bytes(b"no tensors")
+    (tmp_path / "tiny-notes.safetensors").write_bytes(b"")
+    monkeypatch.setenv("LIC_WEIGHTS_PATH", str(tmp_path))
+    result = run("models", "--json", code=1)
+    found = json.loads(result.stdout)[0]["weights"]
+    assert [row["generation"] for row in found] == [7, 1]
+    assert str(bad) in found[0]["problem"]
+    assert str(bad) in result.stderr
+    assert "damaged" in run("models", code=1).stdout
 
 
 def test_demo(png: Path, tmp_path: Path) -> None:
@@ -116,6 +147,7 @@ def test_demo(png: Path, tmp_path: Path) -> None:
         assert name in text
     with Image.open(out) as compared:
         assert compared.width > 5 * 40
+        assert compared.height > 2 * 24  # overview and detail
     assert "--overwrite" in run("demo", png, *TINY, "-o", out, code=1).stderr
     assert "kitten" in run("demo", "dog", *TINY, code=1).stderr
 
@@ -126,8 +158,18 @@ def test_demo_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(weights, "folders", lambda: [tmp_path])
     monkeypatch.chdir(tmp_path)
     assert "'tiny'" in run("demo", *TINY, code=1).stderr
-    assert "no weights installed" in run("models").stdout
+    assert "none installed" in run("models").stdout
     assert not names(tmp_path)
+
+
+def test_demo_leaves_out_what_pillow_lacks(
+    png: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "check", lambda name: name != "avif")
+    result = run("demo", png, *TINY, "-o", tmp_path / "compared.png")
+    assert "without avif" in result.stderr
+    assert "WEBP" in result.stdout
+    assert "AVIF" not in result.stdout
 
 
 def test_demo_gives_rivals_enough_bytes(tmp_path: Path) -> None:

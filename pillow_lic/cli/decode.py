@@ -28,7 +28,9 @@ def _decode(source: Path, target: Path, device: str, keep: bool, overwrite: bool
     start = time.perf_counter()
     with files.atomic(target, overwrite) as path, pillow_lic.open(source, device) as image:
         extra = metadata_of(image) if keep else {}
-        image.save(path, icc_profile=image.info.get("icc_profile"), **extra)
+        image.load()  # or an error of the source would be blamed on the saver
+        # The quality is for lossy formats only, whose defaults would add a visible second loss.
+        image.save(path, icc_profile=image.info.get("icc_profile"), quality=95, **extra)
         size = f"{image.width} x {image.height} {image.mode}"
     typer.echo(f"{target}  {size}  {time.perf_counter() - start:.1f} s")
 
@@ -39,7 +41,12 @@ def command(
         Path | None, typer.Option("--out", "-o", help="A file, or a directory for several.")
     ] = None,
     suffix: Annotated[
-        str, typer.Option("--format", "-f", help="Suffix of the results where --out is no file.")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            help="Suffix of the results where --out is no file; lossy formats get quality 95.",
+        ),
     ] = "png",
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
@@ -53,7 +60,7 @@ def command(
         text = f"found {suffix[1:]!r}, allowed is the suffix of a format that Pillow writes"
         raise typer.BadParameter(text, param_hint="--format")
     failures = files.Failures()
-    for source, target in zip(inputs, files.targets(inputs, out, suffix), strict=True):
+    for source, target in files.progress(inputs, files.targets(inputs, out, suffix), "decoding"):
         with failures.caught(source):
             _decode(source, target, device, keep_metadata, overwrite)
     failures.exit()

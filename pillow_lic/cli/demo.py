@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import coders, files, measure, metrics, options
+from . import coders, files, measure, metrics, options, rivals
 from .coders import Coder
 from .measure import Coded
 from .panels import Panel, side_by_side
@@ -51,7 +51,8 @@ def _load(photo: str) -> tuple[Pixels, tuple[float, float]]:
     if not Path(photo).is_file():
         known = ", ".join(PHOTOS)
         raise ValueError(f"photo: found {photo!r}, allowed are {known} and picture files")
-    return measure.pixels_of(Path(photo)), (0.5, 0.5)
+    with files.reading(Path(photo)):
+        return measure.pixels_of(Path(photo)), (0.5, 0.5)
 
 
 def _panels(pixels: Pixels, ours: Coder, quality: float) -> list[Panel]:
@@ -72,6 +73,11 @@ def _panels(pixels: Pixels, ours: Coder, quality: float) -> list[Panel]:
         first = measure.code(ours, quality, pixels, folder)
         add(f"LIC {ours.name}", quality, first)
         for name in RIVALS:
+            try:
+                rivals.library(coders.RIVALS[name])
+            except ValueError as error:
+                typer.echo(f"lic: left out: {error}", err=True)
+                continue
             status.update(f"{name}: looking for the quality that takes {first.size:,} bytes")
             add(name.upper(), *at_size(coders.RIVALS[name], pixels, first.size, folder))
     return panels
@@ -82,14 +88,14 @@ def _show(panels: list[Panel]) -> None:
     from rich.table import Table
 
     table = Table("format")
-    for title in ("quality", "bytes", "PSNR dB", "encode s", "decode s"):
+    for title in ("quality", "bytes", "bpp", "PSNR dB", "encode s", "decode s"):
         table.add_column(title, justify="right")
     for panel in panels:
         if panel.coded is not None:
             coded = panel.coded
             seconds = (f"{coded.encode_s:.2f}", f"{coded.decode_s:.2f}")
-            size, decibels = f"{coded.size:,}", f"{panel.psnr:.2f}"
-            table.add_row(panel.title, f"{panel.quality:g}", size, decibels, *seconds)
+            numbers = (f"{panel.quality:g}", f"{coded.size:,}", f"{panel.bpp:.3f}")
+            table.add_row(panel.title, *numbers, f"{panel.psnr:.2f}", *seconds)
     Console(highlight=False).print(table)
 
 

@@ -16,9 +16,18 @@ if TYPE_CHECKING:
 __all__ = ["command", "metadata_of"]
 
 
+# Of a TIFF's tags, those that EXIF has too; the others place its strips and name its compression.
+_DESCRIBING = frozenset({270, 271, 272, 274, 282, 283, 296, 305, 306, 315, 33432, 34665, 34853})
+
+
 def metadata_of(image: Image.Image) -> dict[str, Any]:
     """Return the save options that carry an image's EXIF and XMP over."""
-    exif = image.info.get("exif") or image.getexif()
+    exif = image.info.get("exif")
+    if not exif:
+        exif = image.getexif()
+        if image.format == "TIFF":
+            for tag in set(exif) - _DESCRIBING:
+                del exif[tag]
     found = {"exif": exif, "xmp": image.info.get("xmp")}
     return {name: value for name, value in found.items() if value}
 
@@ -27,19 +36,22 @@ def _encode(source: Path, target: Path, given: dict[str, Any], keep: bool, overw
     from PIL import Image, ImageOps
 
     start = time.perf_counter()
+    before = source.stat().st_size
     with files.atomic(target, overwrite) as path, Image.open(source) as opened:
-        frames = getattr(opened, "n_frames", 1)
+        with files.reading(source):
+            frames = getattr(opened, "n_frames", 1)
+            opened.load()
+            extra = metadata_of(opened) if keep else {}
+            # Whoever drops the orientation tag must do what it says.
+            image = opened if keep else ImageOps.exif_transpose(opened)
         if frames > 1:
             typer.echo(f"lic: {source}: has {frames} frames, only the first is kept", err=True)
-        opened.load()
-        extra = metadata_of(opened) if keep else {}
-        # Whoever drops the orientation tag must do what it says.
-        image = opened if keep else ImageOps.exif_transpose(opened)
         image.save(path, format="LIC", **extra, **given)
         size = path.stat().st_size
         pixels = image.width * image.height
     seconds = time.perf_counter() - start
-    typer.echo(f"{target}  {size:,} bytes  {8 * size / pixels:.3f} bpp  {seconds:.1f} s")
+    sizes = f"{before:,} -> {size:,} bytes"
+    typer.echo(f"{target}  {sizes}  {8 * size / pixels:.3f} bpp  {seconds:.1f} s")
 
 
 def command(
@@ -49,6 +61,7 @@ def command(
     ] = None,
     model: options.Model = None,
     quality: options.Quality = None,
+    tile: options.Tile = None,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
     keep_metadata: Annotated[
@@ -57,10 +70,10 @@ def command(
     ] = False,
 ) -> None:
     """Encode pictures of any format that Pillow reads to .lic files."""
-    given: dict[str, Any] = {"model": model, "quality": quality, "device": device}
-    given = {name: value for name, value in given.items() if value is not None}
+    asked = {"model": model, "quality": quality, "tile": tile, "device": device}
+    given = {name: value for name, value in asked.items() if value is not None}
     failures = files.Failures()
-    for source, target in zip(inputs, files.targets(inputs, out, ".lic"), strict=True):
+    for source, target in files.progress(inputs, files.targets(inputs, out, ".lic"), "encoding"):
         with failures.caught(source):
             _encode(source, target, given, keep_metadata, overwrite)
     failures.exit()

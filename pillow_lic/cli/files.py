@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import secrets
+import struct
+import sys
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import typer
 
-__all__ = ["Failures", "atomic", "targets", "write_text"]
+__all__ = ["Failures", "atomic", "progress", "reading", "targets", "write_text"]
+
+# What Pillow's plugins let through, each in its own way, for damaged pictures.
+_DAMAGE = (SyntaxError, RuntimeError, EOFError, LookupError, TypeError, struct.error, zlib.error)
 
 
 class Failures:
@@ -29,10 +35,14 @@ class Failures:
         try:
             yield
         except (OSError, ValueError, MemoryError, WeightsNotFound, DecompressionBombError) as e:
-            self.count += 1
             text = str(e) or type(e).__name__
             prefix = f"{about}: " if about and str(about) not in text else ""
-            typer.echo(f"lic: {prefix}{text}", err=True)
+            self.add(prefix + text)
+
+    def add(self, text: str) -> None:
+        """Report a failure."""
+        self.count += 1
+        typer.echo(f"lic: {text}", err=True)
 
     def exit(self) -> None:
         """End the command with status 1 if anything failed."""
@@ -41,9 +51,35 @@ class Failures:
 
 
 @contextmanager
+def reading(source: Path) -> Iterator[None]:
+    """Turn what decoders of other formats raise for a damaged picture into OSError."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise OSError(f"{source}: cannot be read: {error}") from error
+
+
+def progress(
+    sources: Sequence[Path], targets: Sequence[Path], doing: str
+) -> Iterator[tuple[Path, Path]]:
+    """Yield pairs of source and target, with a bar on stderr if there are several."""
+    from rich.console import Console
+    from rich.progress import track
+
+    pairs = list(zip(sources, targets, strict=True))
+    console = Console(stderr=True)
+    if len(pairs) < 2 or not console.is_terminal or not sys.stdout.isatty():
+        # The bar takes over stdout as well: results that go to a file or pipe must not meet it.
+        yield from pairs
+    else:
+        yield from track(pairs, doing, console=console, transient=True)
+
+
+@contextmanager
 def atomic(target: Path, overwrite: bool) -> Iterator[Path]:
     """Yield a path beside `target` to write to; it takes the target's place on success only."""
     refuse_existing(target, overwrite)
+    target = Path(os.path.realpath(target))  # a link stays one
     # The suffix stays last, because savers choose the format by it.
     temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
     try:
@@ -58,6 +94,8 @@ def refuse_existing(target: Path, overwrite: bool) -> None:
     """Raise FileExistsError if the target may not be replaced, before the long work."""
     if target.is_dir():
         raise IsADirectoryError(f"{target}: found a directory, allowed is a file")
+    if target.exists() and not target.is_file():  # /dev/null, say
+        raise FileExistsError(f"{target}: found a device or pipe, allowed is a file")
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target}: exists; pass --overwrite to replace it")
 

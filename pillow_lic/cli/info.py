@@ -113,17 +113,21 @@ def _show(found: dict[str, Any]) -> None:
 
 
 def command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .lic file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    inputs: Annotated[list[Path], typer.Argument(metavar="FILE", help=".lic files.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: a list with one object per file.")
+    ] = False,
 ) -> None:
-    """Show what a .lic file says of itself and where its bytes went."""
+    """Show what .lic files say of themselves and where their bytes went."""
     failures = files.Failures()
-    with failures.caught(file):
-        found = report(file)
-        if as_json:
-            typer.echo(json.dumps(found, indent=2))
-        else:
-            _show(found)
-        if found["problem"]:
-            raise LicError(found["problem"])
+    reports = []
+    for source in inputs:
+        with failures.caught(source):
+            reports.append(found := report(source))
+            if not as_json:
+                _show(found)
+            if found["problem"]:
+                raise LicError(found["problem"])
+    if as_json:
+        typer.echo(json.dumps(reports, indent=2))
     failures.exit()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Device", "Model", "Overwrite", "Quality", "quality_list"]
+__all__ = ["Device", "Model", "Overwrite", "Quality", "Tile", "quality_list"]
 
 
 def _quality(given: object) -> float:
@@ -19,6 +19,18 @@ def _quality(given: object) -> float:
     if not 1 <= value <= 100:
         raise typer.BadParameter(f"found {given!s:.40}, allowed is a number from 1 to 100")
     return value
+
+
+def _tile(given: int | None) -> int | None:
+    """Return a tile edge that a file can state."""
+    from .. import _options
+
+    try:
+        if given is not None:
+            _options.tile_edge({"tile": given}, (1, 1))
+    except ValueError as error:
+        raise typer.BadParameter(str(error).removeprefix("tile: ")) from error
+    return given
 
 
 def quality_list(text: str) -> list[float]:
@@ -49,4 +61,15 @@ Quality = Annotated[
 Device = Annotated[
     str, typer.Option("--device", help="Where networks run: auto, cpu, cuda, cuda:1, ...")
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite/--no-overwrite", help="Replace files that exist.")
+]
+Tile = Annotated[
+    int | None,
+    typer.Option(
+        "--tile",
+        callback=_tile,
+        metavar="PIXELS",
+        help="Edge of independently coded tiles, a multiple of 64; 0 for one tile.",
+    ),
+]

@@ -106,7 +106,7 @@ def command(
     model: Annotated[
         str, typer.Option("--model", "-m", help="Model; `lic models` lists them.")
     ] = "elic",
-    quality: options.Quality = 30,
+    quality: options.Quality = 20,
     device: options.Device = "auto",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help=f"Comparison picture [default: {_OUT}].")

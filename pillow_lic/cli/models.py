@@ -85,22 +85,24 @@ def _show(models: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(highlight=False)
     table = Table("model")
     table.add_column("id", justify="right")
     table.add_column("weights", no_wrap=True)
-    for title in ("generation", "parameters", "bytes"):
-        table.add_column(title, justify="right")
-    table.add_column("from")
-    table.add_column("paper")
+    for title in ("gen.", "parameters", "bytes"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("from", overflow="fold")
     for model in models:
-        start, paper = (model["name"], str(model["id"])), Text(model["paper"])
+        start = model["name"], str(model["id"])
         if not model["weights"]:
-            table.add_row(*start, "none installed", "", "", "", "", paper)
+            table.add_row(*start, "none installed")
         for row in model["weights"]:
             count = "damaged" if row["problem"] else f"{row['parameters']:,}"
             numbers = str(row["generation"]), count, f"{row['bytes']:,}"
-            table.add_row(*start, row["fingerprint"], *numbers, Text(_place(row["path"])), paper)
-    Console(highlight=False).print(table)
+            table.add_row(*start, row["fingerprint"], *numbers, Text(_place(row["path"])))
+    console.print(table)
+    for model in models:
+        console.print(f"{model['name']}: {model['paper']}", markup=False)
 
 
 def command(

@@ -111,14 +111,15 @@ def digest(latents: dict[str, Tensor]) -> str:
     return sha.hexdigest()
 
 
-def _encode(codec: Codec, paths: list[Path], level: int, folder: Path) -> None:
+def _encode(codec: Codec, paths: list[Path], level: int, folder: Path, flat: bool) -> None:
     for path in paths:
         pixels = read(path).permute(1, 2, 0).numpy()
         (payload,) = codec.encode_tiles(pixels, level, 0)
         (folder / f"{path.stem}.bin").write_bytes(payload)
-        with float_path():
-            (payload,) = codec.encode_tiles(pixels, level, 0)
-        (folder / FLAT / f"{path.stem}.bin").write_bytes(payload)
+        if flat:
+            with float_path():
+                (payload,) = codec.encode_tiles(pixels, level, 0)
+            (folder / FLAT / f"{path.stem}.bin").write_bytes(payload)
 
 
 def _decode(codec: Codec, streams: list[dict[str, Any]], level: int, folder: Path) -> None:
@@ -170,7 +171,8 @@ def _child(task: dict[str, Any]) -> None:
     _set_layout(codec, machine.channels_last)
     folder = Path(task["folder"])
     if task["do"] == "encode":
-        _encode(codec, [Path(p) for p in task["images"]], task["level"], folder)
+        flat = machine == machines()[0]  # one machine's float streams tell enough
+        _encode(codec, [Path(p) for p in task["images"]], task["level"], folder, flat)
     else:
         _decode(codec, task["streams"], task["level"], folder)
 

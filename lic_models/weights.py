@@ -24,7 +24,7 @@ from . import registry
 from .base import Model
 from .errors import WeightsError, WeightsNotFound
 
-__all__ = ["Found", "export", "find", "fingerprint", "load"]
+__all__ = ["Found", "export", "find", "fingerprint", "load", "thaw"]
 
 FINGERPRINT = 8  # bytes
 PRECISE = (".log", ".rows")  # float parameters kept in float32
@@ -124,8 +124,8 @@ def _config(text: str, cls: type[Model]) -> Any:
     return cls.configure(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
-def load(found: Found, device: torch.device) -> Model:
-    """Build the model and fill it; raises WeightsError unless every tensor is as expected."""
+def _read(found: Found) -> tuple[Model, dict[str, Tensor]]:
+    """Build the model a file describes; returns it empty, with the file's tensors."""
     try:
         with safe_open(found.path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -143,7 +143,30 @@ def load(found: Found, device: torch.device) -> Model:
         model = cls(_config(config, cls))
     except (TypeError, ValueError) as error:
         raise WeightsError(f"{found.path}: config: {error}") from error
+    return model, tensors
+
+
+def load(found: Found, device: torch.device) -> Model:
+    """Build the model and fill it; raises WeightsError unless every tensor is as expected."""
+    model, tensors = _read(found)
     return fill(model.to(device), tensors)
+
+
+@torch.no_grad()
+def thaw(path: Path) -> dict[str, Tensor]:
+    """Return a state to train on from, out of a weights file; integers become real values again."""
+    found = _parse(path)
+    if found is None:
+        raise WeightsError(f"{path}: found no <model>-<generation>-<fingerprint> in its name")
+    model, tensors = _read(found)
+    fill(model, tensors)
+    state = model.state_dict()
+    for name, layer in model.integer_layers().items():
+        weight, bias, shift = (tensors[f"{name}.{kind}"].float() for kind in KINDS)
+        unit = torch.exp2(shift - layer.shift_base)
+        state[f"{name}.weight"] = weight / unit[:, None, None, None]
+        state[f"{name}.bias"] = bias / unit / 2.0**layer.frac_in
+    return state
 
 
 def fill(model: Model, tensors: dict[str, Tensor]) -> Model:

@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import lic_models
-from lic_models import registry
+from lic_models import registry, weights
 from lic_models.levels import LEVEL_MAX, LEVEL_MIN
 from lic_models.train.__main__ import app
 from lic_models.train.data import Photos, find
@@ -58,6 +58,26 @@ def test_fit_resume_export_code(photos: Path, tmp_path: Path, monkeypatch: pytes
     assert codec.fingerprint.hex() in file.name
     x = torch.rand(3, 64, 64)
     assert codec.decode(codec.encode(x, 50)).shape == (1, 3, 64, 64)
+
+
+@pytest.mark.parametrize("name", lic_models.names())
+def test_training_goes_on_from_exported_weights(name: str):
+    """What is thawed computes what was frozen."""
+    found = weights.find(name)
+    frozen = weights.load(found, torch.device("cpu"))
+    cls = registry.lookup(name)
+    model = cls(cls.configure())
+    model.load_state_dict(weights.thaw(found.path))
+    again = weights.canonical(model)
+    for layer, integers in frozen.integer_layers().items():
+        assert integers.frozen is not None
+        fine = torch.exp2(again[f"{layer}.shift"].double() - integers.frozen[2].double())
+        before = integers.frozen[0].double() * fine[:, None, None, None]
+        assert (again[f"{layer}.weight"] - before).abs().max() <= 0.5
+    x = torch.rand(1, 3, 64, 64)
+    level = torch.tensor([6000.0])
+    with torch.no_grad():
+        assert torch.allclose(model.analyse(x, level), frozen.analyse(x, level), atol=1e-3)
 
 
 def test_linear_start_is_a_working_codec(photos: Path):

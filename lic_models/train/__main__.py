@@ -44,7 +44,9 @@ def fit_command(
     data: Annotated[list[Path], typer.Option(help="Folder of photos; may be given again.")],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint and log.csv.")],
     minutes: Annotated[float, typer.Option(min=0.01, help="Budget of the stage.")],
-    start: Annotated[Path | None, typer.Option(help="Checkpoint to take weights from.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Checkpoint or weights file to go on from.")
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Crops per step and process.")] = 8,
     patch: Annotated[int, typer.Option(min=64, help="Edge of a crop, multiple of 64.")] = 192,
     rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 5e-4,
@@ -68,8 +70,7 @@ def fit_command(
     cls = registry.lookup(model)
     network = cls(cls.configure()).to(where)
     if start is not None:
-        state = torch.load(start, map_location="cpu", weights_only=True)
-        network.load_state_dict(state["average"])
+        network.load_state_dict(_state(start))
     else:
         linear_start(network, photos.batch(64, np.random.default_rng(seed)))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -96,6 +97,16 @@ def export(
     history = f"{state['step']} steps in {state['elapsed'] / 60:.0f} minutes. {notes}".strip()
     found = weights.export(network, folder, generation=generation, notes={"notes": history})
     typer.echo(f"{found.path} {found.path.stat().st_size} bytes")
+
+
+def _state(path: Path) -> dict[str, torch.Tensor]:
+    """Averaged weights of a checkpoint, or those of an exported file."""
+    if path.suffix == ".safetensors":
+        return weights.thaw(path)
+    state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)[
+        "average"
+    ]
+    return state
 
 
 def _middle(image: torch.Tensor, most: int) -> torch.Tensor:

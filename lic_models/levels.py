@@ -12,7 +12,16 @@ from __future__ import annotations
 import math
 import numbers
 
-__all__ = ["ANCHORS", "LEVEL_MAX", "LEVEL_MIN", "SPACING", "anchor", "level_from_quality", "lmbda"]
+__all__ = [
+    "ANCHORS",
+    "LEVEL_MAX",
+    "LEVEL_MIN",
+    "LMBDA_MAX",
+    "LMBDA_MIN",
+    "SPACING",
+    "anchor",
+    "level_from_quality",
+]
 
 LEVEL_MIN = 100
 LEVEL_MAX = 10000
@@ -40,9 +49,3 @@ def anchor(level: int) -> tuple[int, int]:
     """Split a level into the index of the anchor below and the distance 0..SPACING above it."""
     below = min((level - LEVEL_MIN) // SPACING, ANCHORS - 2)
     return below, level - LEVEL_MIN - below * SPACING
-
-
-def lmbda(level: float) -> float:
-    """Return the rate-distortion weight that a level is trained at."""
-    share = (level - LEVEL_MIN) / (LEVEL_MAX - LEVEL_MIN)
-    return float(LMBDA_MIN * (LMBDA_MAX / LMBDA_MIN) ** share)

@@ -8,23 +8,7 @@ from pathlib import Path
 import pytest
 from commands import TINY, names, run
 from PIL import Image, PngImagePlugin
-from samples import EXIF, ICC, XMP, distance, join, lic, picture, resealed, split
-
-
-@pytest.fixture
-def png(tmp_path: Path) -> Path:
-    """A picture that no other test shares."""
-    path = tmp_path / "one.png"
-    picture().save(path)
-    return path
-
-
-@pytest.fixture
-def coded(tmp_path: Path) -> Path:
-    """A sound file with all metadata and alpha."""
-    path = tmp_path / "sound.lic"
-    path.write_bytes(lic(picture("RGBA"), exif=EXIF, icc_profile=ICC, xmp=XMP, quality=62.5))
-    return path
+from samples import EXIF, ICC, XMP, distance, join, picture, resealed, split
 
 
 def test_encode_and_decode(png: Path, tmp_path: Path) -> None:

@@ -12,26 +12,10 @@ import numpy as np
 import pytest
 from commands import TINY, names, run
 from PIL import Image, features
-from samples import EXIF, HEADER, ICC, XMP, join, lic, picture, split
+from samples import HEADER, join, lic, picture, split
 
 from pillow_lic import container
 from pillow_lic.cli import demo
-
-
-@pytest.fixture
-def png(tmp_path: Path) -> Path:
-    """A picture that no other test shares."""
-    path = tmp_path / "one.png"
-    picture().save(path)
-    return path
-
-
-@pytest.fixture
-def coded(tmp_path: Path) -> Path:
-    """A sound file with all metadata and alpha."""
-    path = tmp_path / "sound.lic"
-    path.write_bytes(lic(picture("RGBA"), exif=EXIF, icc_profile=ICC, xmp=XMP, quality=62.5))
-    return path
 
 
 def information(path: Path, code: int = 0) -> dict[str, Any]:

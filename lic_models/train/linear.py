@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from ..entropy import LOG_RATIO, UNIT, estimate
 from ..integer import IntConv2d
 from ..layers import ResidualBottleneck
-from ..levels import ANCHORS, LEVEL_MIN, SPACING, lmbda
+from ..levels import ANCHORS, LEVEL_MIN, SPACING
 from ..tables import INDICES, SCALE_MIN
+from .objective import lambdas
 
 __all__ = ["anchor_step", "linear_start", "scale_index"]
 
@@ -30,7 +31,8 @@ HIDDEN = 4.0  # spread of hidden integer layers at the start
 
 def anchor_step(row: int) -> float:
     """Step that balances rate and distortion at high rate: step^2 = 26 / (lambda 255^2)."""
-    return math.sqrt(26 / lmbda(LEVEL_MIN + row * SPACING)) / 255
+    weight = lambdas(torch.tensor(float(LEVEL_MIN + row * SPACING)))
+    return math.sqrt(26 / float(weight)) / 255
 
 
 def scale_index(scale: Tensor) -> Tensor:

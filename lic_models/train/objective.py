@@ -17,7 +17,7 @@ BALANCE = 0.55  # loss grows about as lambda^0.55; dividing it out lets every le
 
 
 def lambdas(level: Tensor) -> Tensor:
-    """Rate-distortion weights (B,) of levels (B,)."""
+    """Rate-distortion weights of levels, any shape."""
     share = (level - LEVEL_MIN) / (LEVEL_MAX - LEVEL_MIN)
     return LMBDA_MIN * (LMBDA_MAX / LMBDA_MIN) ** share
 

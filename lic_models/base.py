@@ -23,14 +23,14 @@ class Step:
     Attributes:
         latent: name of the latent, a key of what `analyse` returns.
         channels: which of its channels.
-        mask: (H, W) bool, the positions coded in this step; None for all of them.
-        mean: (B, C, H, W), integers in 1/16 of a step.
-        index: (B, C, H, W), integers 0..63 into the scale table; 0 is not coded at all.
+        positions: (N,) the positions coded in this step (`positions.py`); None for all of them.
+        mean: integers in 1/16 of a step; (B, C, H, W), or (B, C, 1, N) at positions.
+        index: integers 0..63 into the scale table, shaped alike; 0 is not coded at all.
     """
 
     latent: str
     channels: slice
-    mask: Tensor | None
+    positions: Tensor | None
     mean: Tensor
     index: Tensor
 
@@ -76,8 +76,7 @@ class Model(nn.Module, ABC):
     def steps(self, shapes: dict[str, tuple[int, int, int]], level: Any) -> Steps:
         """Yield the steps in coding order.
 
-        Receives each step's dequantised values, (B, C, H, W) integers in 1/16 of a step, zero
-        outside the mask.
+        Receives each step's dequantised values, integers in 1/16 of a step, shaped as its mean.
         """
 
     @abstractmethod

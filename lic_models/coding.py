@@ -10,6 +10,7 @@ from torch import Tensor
 from .base import Latents, Model, Step
 from .entropy import UNIT, Shapes, drive
 from .errors import StreamError
+from .positions import take
 from .rangecoder import SymbolDecoder, SymbolEncoder
 
 __all__ = ["decode", "encode"]
@@ -19,8 +20,6 @@ def _live(step: Step) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Which positions of a (1, C, H, W) step are coded, and their scale indices in C order."""
     index = step.index[0].to("cpu", torch.uint8).numpy()
     live = index > 0
-    if step.mask is not None:
-        live &= step.mask.cpu().numpy()
     return live, index[live].astype(np.int64)
 
 
@@ -30,13 +29,13 @@ def encode(model: Model, latents: Latents, level: int) -> tuple[bytes, dict[str,
     coder = SymbolEncoder()
 
     def answer(step: Step) -> Tensor:
-        value = latents[step.latent][:, step.channels] - step.mean / UNIT
+        value = take(latents[step.latent][:, step.channels], step.positions)
+        value = value - step.mean / UNIT
         live, indices = _live(step)
         symbol = (value + 0.5).floor()[0].cpu().numpy()
         symbol = np.where(live, symbol, 0).astype(np.int32)
         coder.encode(symbol[live], indices)
-        values = torch.from_numpy(symbol)[None].to(step.mean) * UNIT + step.mean
-        return values if step.mask is None else values * step.mask
+        return torch.from_numpy(symbol)[None].to(step.mean) * UNIT + step.mean
 
     shapes = {name: tuple(latent.shape[1:]) for name, latent in latents.items()}
     dequantised = drive(model, shapes, level, answer)  # type: ignore[arg-type]
@@ -55,8 +54,7 @@ def decode(model: Model, data: bytes, shapes: Shapes, level: int) -> dict[str, T
         live, indices = _live(step)
         symbol = np.zeros(live.shape, np.float32)
         symbol[live] = coder.decode(indices)
-        values = torch.from_numpy(symbol)[None].to(step.mean) * UNIT + step.mean
-        return values if step.mask is None else values * step.mask
+        return torch.from_numpy(symbol)[None].to(step.mean) * UNIT + step.mean
 
     latents = drive(model, shapes, level, answer)
     if not coder.exhausted():

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .base import Latents, Model, Step
 from .integer import FRAC
+from .positions import put, take
 from .tables import INDICES, SCALE_MAX, SCALE_MIN
 
 __all__ = ["UNIT", "Shapes", "drive", "estimate", "gaussian_bits"]
@@ -51,10 +52,10 @@ def drive(
     while True:
         values = answer(step)
         if step.latent not in latents:
-            full = (values.shape[0], *shapes[step.latent])
-            latents[step.latent] = torch.zeros(full, device=values.device)
+            full = torch.zeros((values.shape[0], *shapes[step.latent]), device=values.device)
+            latents[step.latent] = full.contiguous(memory_format=torch.channels_last)
         target = latents[step.latent]
-        target[:, step.channels] = target[:, step.channels] + values
+        target[:, step.channels] = put(target[:, step.channels], step.positions, values)
         try:
             step = steps.send(values)
         except StopIteration:
@@ -72,17 +73,15 @@ def estimate(
     bits: list[Tensor] = []
 
     def answer(step: Step) -> Tensor:
-        value = latents[step.latent][:, step.channels] - step.mean / UNIT
+        value = take(latents[step.latent][:, step.channels], step.positions)
+        value = value - step.mean / UNIT
         symbol = (value + 0.5).floor() * (step.index > 0)
         perturbed = value + torch.rand_like(value) - 0.5 if noise else symbol
         cost = gaussian_bits(perturbed, step.index)
         if not noise:
             cost = cost * (step.index > 0)
-        values = (value + (symbol - value).detach()) * UNIT + step.mean
-        if step.mask is not None:
-            cost, values = cost * step.mask, values * step.mask
         bits.append(cost.flatten(1).sum(1))
-        return values
+        return (value + (symbol - value).detach()) * UNIT + step.mean
 
     shapes = {name: tuple(latent.shape[1:]) for name, latent in latents.items()}
     return drive(model, shapes, level, answer), torch.stack(bits).sum(0)  # type: ignore[arg-type]

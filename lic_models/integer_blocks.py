@@ -13,22 +13,9 @@ from torch import Tensor, nn
 from .integer import IntConv2d
 from .tables import INDICES
 
-__all__ = ["IntStack", "Parameters", "Prior", "checkerboard", "checkerboard_taps"]
+__all__ = ["IntStack", "Parameters", "Prior"]
 
 MEAN_LIMIT = 32767  # 1/16 of a step
-
-
-def checkerboard(size: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
-    """Return the anchors of an (H, W) latent: True where row + column is even."""
-    rows = torch.arange(size[0], device=device)[:, None]
-    columns = torch.arange(size[1], device=device)[None]
-    return (rows + columns) % 2 == 0
-
-
-def checkerboard_taps(kernel: int) -> Tensor:
-    """Return the (k, k) taps that see the other colour: 1 where the offset sum is odd."""
-    offsets = torch.arange(kernel) - kernel // 2
-    return ((offsets[:, None] + offsets[None]) % 2 != 0).float()
 
 
 class IntStack(nn.Module):

@@ -92,8 +92,7 @@ def _steps(data: bytes) -> Iterator[str]:
         means = " ".join(str(int(v)) for v in step.mean[0, :4, 0, 0])
         cell = "; ".join(runs) or "(none)"
         lines.append(f"| {len(lines)} | {step.latent} | {where} | {means} | {cell} |")
-        values = torch.from_numpy(symbols)[None] * UNIT + step.mean
-        return values if step.mask is None else values * step.mask
+        return torch.from_numpy(symbols)[None] * UNIT + step.mean
 
     shapes = codec.model.shapes(-(-header.height // 64) * 64, -(-header.width // 64) * 64)
     with torch.inference_mode():
@@ -116,7 +115,7 @@ def text(data: bytes) -> str:
         "",
         "## Coding steps",
         "",
-        "The fourth column has the means at row 0, column 0 of the first channels of the step.",
+        "The fourth column has the means of the first channels at the first position of the step.",
         "The last column has the runs, `index: symbols`, in the order in which they are coded.",
         "",
         "| step | latent | channels | means | runs |",

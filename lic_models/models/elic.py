@@ -26,8 +26,9 @@ from torch import Tensor, nn
 
 from ..base import Latents, Model, Step, Steps
 from ..integer import FULL, IntConv2d, saturate
-from ..integer_blocks import IntStack, Parameters, Prior, checkerboard, checkerboard_taps
+from ..integer_blocks import IntStack, Parameters, Prior
 from ..layers import Gain, LevelBias
+from ..positions import checkerboard, checkerboard_taps, put, take
 from ..registry import register
 from ..residual import ResidualAnalysis, ResidualSynthesis
 
@@ -99,6 +100,7 @@ class Elic(Model):
         self.h_s = IntStack((c.Z, c.hyper, c.hyper, c.features), kernel=3, ups=2)
         kernel, most = c.spatial
         spatial = [min(2 * g, most) for g in c.groups]
+        self.near = spatial
         before = [sum(c.groups[:k]) for k in range(len(c.groups))]
         self.channel = nn.ModuleList(
             IntStack((b, c.context, c.context), kernel=3) for b in before[1:]
@@ -136,19 +138,25 @@ class Elic(Model):
     def steps(self, shapes: dict[str, tuple[int, int, int]], level: Any) -> Steps:
         z_hat = yield Step("z", slice(None), None, *self.prior_z(shapes["z"], level))
         features = self.h_s(saturate(z_hat), level)
-        anchors = checkerboard(shapes["y"][1:], features.device)
+        halves = checkerboard(*shapes["y"][1:], features.device)
         done: list[Tensor] = []
         start = 0
         for k, size in enumerate(self.config.groups):
-            context = [features]
+            context = features
             if k:
-                context.append(self.channel[k - 1](torch.cat(done, 1), level))
+                before = self.channel[k - 1](torch.cat(done, 1), level)
+                context = torch.cat([features, before], 1)
+            channels = slice(start, start + size)
             group = torch.zeros_like(features[:, :1]).expand(-1, size, -1, -1)
-            for mask in (anchors, ~anchors):
-                near = self.spatial[k](saturate(group), level) * ~anchors
-                mean, index = self.parameters_y[k](torch.cat([*context, near], 1), level)
-                channels = slice(start, start + size)
-                group = group + (yield Step("y", channels, mask, mean, index))
+            for half, positions in enumerate(halves):
+                known = take(context, positions)
+                if half:
+                    near = take(self.spatial[k](saturate(group), level), positions)
+                else:  # anchors have no neighbours yet
+                    near = torch.zeros_like(known[:, :1]).expand(-1, self.near[k], -1, -1)
+                mean, index = self.parameters_y[k](torch.cat([known, near], 1), level)
+                values = yield Step("y", channels, positions, mean, index)
+                group = put(group, positions, values)
             done.append(saturate(group))
             start += size
 

@@ -63,13 +63,15 @@ def _set_stage(conv: nn.Conv2d, deconv: nn.ConvTranspose2d, basis: Tensor) -> No
     deconv.weight[:keep, :used, window, window] = basis
 
 
-def _balance(layer: nn.Conv2d | IntConv2d, x: Tensor, floor: float, target: float) -> None:
-    """Scale a layer so that each input channel weighs alike and outputs spread by `target`.
+def _balance(
+    layer: nn.Conv2d | IntConv2d, weight: Tensor, x: Tensor, floor: float, target: float
+) -> None:
+    """Scale `weight` so that each input channel weighs alike and outputs spread by `target`.
 
     Principal components differ by orders of magnitude: left alone, brightness drowns texture.
     """
     spread = x.transpose(0, 1).flatten(1).std(1).clamp_min(floor)
-    layer.weight /= spread[None, :, None, None]
+    layer.weight.copy_(weight / spread[None, :, None, None])
     weight = layer.live_weight() if isinstance(layer, IntConv2d) else layer.weight
     out = F.conv2d(x, weight, padding=weight.shape[2] // 2)
     layer.weight *= target / out.std().clamp_min(1e-6)
@@ -79,10 +81,16 @@ def _balance(layer: nn.Conv2d | IntConv2d, x: Tensor, floor: float, target: floa
 def _balancing(model: nn.Module) -> Iterator[None]:
     """While active, balance every layer that feeds on transforms or contexts as data reaches it."""
 
-    def hook(floor: float, target: float) -> Callable[[Any, Any], None]:
-        return lambda layer, args: _balance(layer, args[0].float(), floor, target)
-
     handles = []
+    drawn: dict[nn.Module, Tensor] = {}  # a layer that runs twice is balanced for the second time
+
+    def hook(floor: float, target: float) -> Callable[[Any, Any], None]:
+        def run(layer: Any, args: Any) -> None:
+            weight = drawn.setdefault(layer, layer.weight.clone())
+            _balance(layer, weight, args[0].float(), floor, target)
+
+        return run
+
     for module in model.modules():
         if isinstance(module, ResidualBottleneck):
             handles.append(module.body[0].register_forward_pre_hook(hook(0.01, 1.0)))

@@ -44,7 +44,7 @@ def test_fit_resume_export_code(photos: Path, tmp_path: Path, monkeypatch: pytes
     run(*common, "--minutes", 0.02, "--batch", 2, "--every", 0.01)
     checkpoint = tmp_path / "run" / "checkpoint.pt"
     first = torch.load(checkpoint, weights_only=True)
-    run(*common, "--minutes", 0.1, "--batch", 2)
+    run(*common, "--minutes", first["elapsed"] / 60 + 0.02, "--batch", 2)
     second = torch.load(checkpoint, weights_only=True)
     assert 0 < first["step"] < second["step"]
     with (tmp_path / "run" / "log.csv").open() as file:

@@ -49,8 +49,9 @@ def fit_command(
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Crops per step and process.")] = 8,
     patch: Annotated[int, typer.Option(min=64, help="Edge of a crop, multiple of 64.")] = 192,
-    rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 5e-4,
-    entropy: Annotated[float, typer.Option(min=0, help="Factor for the entropy path.")] = 2.0,
+    rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 1e-3,
+    entropy: Annotated[float, typer.Option(min=0, help="Factor for the entropy path.")] = 1.0,
+    chain: Annotated[float, typer.Option(min=0, help="Factor for strided convolutions.")] = 0.1,
     every: Annotated[float, typer.Option(min=0.01, help="Minutes between checkpoints.")] = 5.0,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
@@ -77,7 +78,13 @@ def fit_command(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     crops = [_middle(read(p), 384).to(where) for p in held]
     settings = Settings(
-        minutes=minutes, rate=rate, batch=batch, entropy=entropy, every=every, seed=seed
+        minutes=minutes,
+        rate=rate,
+        entropy=entropy,
+        chain=chain,
+        batch=batch,
+        every=every,
+        seed=seed,
     )
     fit(Objective(network), photos, crops, settings, out)
     if torch.distributed.is_initialized():

@@ -8,6 +8,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,8 @@ class Settings:
     """One run.
 
     minutes: budget of this stage, over all resumes; the schedule is laid over it.
-    rate: peak learning rate; entropy: factor on it for the entropy path.
+    rate: peak learning rate; entropy, chain: factors on it for the entropy path and for the
+        strided convolutions of the transforms.
     batch: crops per step and process; clip: gradient norm.
     hold: share of the budget before the cosine decay; warmup: steps.
     average: decay of the exponential moving average of the weights.
@@ -37,8 +39,9 @@ class Settings:
     """
 
     minutes: float
-    rate: float = 5e-4
-    entropy: float = 2.0
+    rate: float = 1e-3
+    entropy: float = 1.0
+    chain: float = 0.1
     batch: int = 8
     clip: float = 1.0
     hold: float = 0.3
@@ -71,12 +74,22 @@ def evaluate(objective: Objective, images: list[Tensor]) -> dict[str, float]:
     return row
 
 
-def _split(objective: Objective) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Parameters of the entropy path, which starts from noise, and all others."""
+def _groups(objective: Objective, settings: Settings) -> list[dict[str, Any]]:
+    """Parameters in groups, each with a factor on the learning rate.
+
+    Strided convolutions start as an orthonormal transform and its inverse: noise in any of them
+    disturbs every pixel, which high qualities feel first, while residual branches start at zero
+    and have everything to learn. So the chain takes smaller steps.
+    """
     layers = tuple(objective.model.integer_layers())
-    named = list(objective.model.named_parameters())
-    fast = [p for n, p in named if n.rpartition(".")[0] in layers]
-    return fast, [p for n, p in named if n.rpartition(".")[0] not in layers]
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in objective.model.named_parameters():
+        if name.rpartition(".")[0] in layers:
+            factor = settings.entropy
+        else:
+            factor = settings.chain if ".convs." in name else 1.0
+        groups.setdefault(factor, []).append(parameter)
+    return [{"params": params, "factor": factor} for factor, params in groups.items()]
 
 
 class _Run:
@@ -84,8 +97,7 @@ class _Run:
 
     def __init__(self, objective: Objective, settings: Settings) -> None:
         self.objective, self.settings = objective, settings
-        fast, slow = _split(objective)
-        groups = [{"params": slow, "factor": 1.0}, {"params": fast, "factor": settings.entropy}]
+        groups = _groups(objective, settings)
         self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
         average = get_ema_multi_avg_fn(settings.average)  # type: ignore[no-untyped-call]
         self.ema = AveragedModel(objective, multi_avg_fn=average)

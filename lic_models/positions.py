@@ -1,4 +1,4 @@
-"""Positions of a latent that are coded together: the halves of a checkerboard, wavefronts.
+"""Positions of a latent that are coded together, such as the halves of a checkerboard.
 
 A set of positions is (N,) int64: row * W + column, ascending. Values there are (B, C, 1, N).
 """

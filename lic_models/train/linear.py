@@ -72,8 +72,8 @@ def _balance(
     """
     spread = x.transpose(0, 1).flatten(1).std(1).clamp_min(floor)
     layer.weight.copy_(weight / spread[None, :, None, None])
-    weight = layer.live_weight() if isinstance(layer, IntConv2d) else layer.weight
-    out = F.conv2d(x, weight, padding=weight.shape[2] // 2)
+    live = layer.live_weight() if isinstance(layer, IntConv2d) else layer.weight
+    out = F.conv2d(x, live, padding=live.shape[2] // 2)
     layer.weight *= target / out.std().clamp_min(1e-6)
 
 

@@ -17,7 +17,7 @@ from .levels import level_from_quality
 if TYPE_CHECKING:
     from .codec import Codec
 
-__all__ = ["errors", "level_from_quality", "load", "model_id", "model_name", "names"]
+__all__ = ["errors", "installed", "level_from_quality", "load", "model_id", "model_name", "names"]
 
 
 def load(name: str | int, device: str = "auto", fingerprint: bytes | None = None) -> Codec:
@@ -41,6 +41,13 @@ def names() -> list[str]:
     from .registry import names
 
     return names()
+
+
+def installed() -> list[str]:
+    """Return the names of the models that have weights here, ordered by id."""
+    from .weights import installed
+
+    return [name for name in names() if installed(name)]
 
 
 def model_id(name: str) -> int:

@@ -11,9 +11,24 @@ from torch import Tensor, nn
 
 from .integer import IntConv2d
 
-__all__ = ["Latents", "Model", "Step", "Steps"]
+__all__ = ["Latents", "Mixture", "Model", "Step", "Steps"]
 
 Latents = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """K Gaussians for each symbol of a step, placed around the step's mean.
+
+    Attributes:
+        offset: (K, B, C, ...) integers in 1/16 of a step, from the step's mean to each Gaussian's.
+        index: integers 0..63 into the scale table, shaped alike.
+        weight: integers that sum to 256 over the K, shaped alike.
+    """
+
+    offset: Tensor
+    index: Tensor
+    weight: Tensor
 
 
 @dataclass(frozen=True)
@@ -26,6 +41,7 @@ class Step:
         positions: (N,) the positions coded in this step (`positions.py`); None for all of them.
         mean: integers in 1/16 of a step; (B, C, H, W), or (B, C, 1, N) at positions.
         index: integers 0..63 into the scale table, shaped alike; 0 is not coded at all.
+        mixture: the density, if one Gaussian is not enough; `index` is then its largest.
     """
 
     latent: str
@@ -33,6 +49,7 @@ class Step:
     positions: Tensor | None
     mean: Tensor
     index: Tensor
+    mixture: Mixture | None = None
 
 
 Steps = Generator[Step, Tensor, None]
@@ -48,6 +65,7 @@ class Model(nn.Module, ABC):
     model_id: ClassVar[int]
     paper: ClassVar[str]
     stride: ClassVar[int] = 64  # padded image sizes are multiples of this
+    configs: ClassVar[dict[str, Any]] = {}  # "paper": published widths, "toy": widths for tests
     pixels: ClassVar[int] = 16  # per sample of y
     halo: ClassVar[int] = 8  # samples of y around a region that its pixels depend on, at most
 
@@ -73,10 +91,17 @@ class Model(nn.Module, ABC):
         """Return (C, H, W) of each latent for a padded image size."""
 
     @abstractmethod
-    def steps(self, shapes: dict[str, tuple[int, int, int]], level: Any) -> Steps:
+    def steps(
+        self,
+        shapes: dict[str, tuple[int, int, int]],
+        level: Any,
+        known: Tensor | None = None,
+    ) -> Steps:
         """Yield the steps in coding order.
 
         Receives each step's dequantised values, integers in 1/16 of a step, shaped as its mean.
+        In training a model may take `known`, y rounded to 1/16 of a step, as contexts in place of
+        what it receives, and yield positions together that a decoder meets one after another.
         """
 
     @abstractmethod

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .base import Latents, Model, Step
+from .base import Latents, Mixture, Model, Step
 from .entropy import UNIT, Shapes, drive
 from .errors import StreamError
 from .positions import take
@@ -23,6 +23,12 @@ def _live(step: Step) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     return live, index[live].astype(np.int64)
 
 
+def _components(mixture: Mixture, live: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Offset, index and weight of the coded positions, (3, K, n) in C order."""
+    parts = torch.stack((mixture.offset, mixture.index, mixture.weight))[:, :, 0]
+    return parts.to("cpu", torch.int64).numpy()[:, :, live]
+
+
 @torch.inference_mode()
 def encode(model: Model, latents: Latents, level: int) -> tuple[bytes, dict[str, Tensor]]:
     """Code the latents of one image; returns the bytes and the dequantised latents."""
@@ -34,7 +40,10 @@ def encode(model: Model, latents: Latents, level: int) -> tuple[bytes, dict[str,
         live, indices = _live(step)
         symbol = (value + 0.5).floor()[0].cpu().numpy()
         symbol = np.where(live, symbol, 0).astype(np.int32)
-        coder.encode(symbol[live], indices)
+        if step.mixture is None:
+            coder.encode(symbol[live], indices)
+        else:
+            coder.encode_mixtures(symbol[live], _components(step.mixture, live))
         return torch.from_numpy(symbol)[None].to(step.mean) * UNIT + step.mean
 
     shapes = {name: tuple(latent.shape[1:]) for name, latent in latents.items()}
@@ -53,7 +62,10 @@ def decode(model: Model, data: bytes, shapes: Shapes, level: int) -> dict[str, T
     def answer(step: Step) -> Tensor:
         live, indices = _live(step)
         symbol = np.zeros(live.shape, np.float32)
-        symbol[live] = coder.decode(indices)
+        if step.mixture is None:
+            symbol[live] = coder.decode(indices)
+        else:
+            symbol[live] = coder.decode_mixtures(_components(step.mixture, live))
         return torch.from_numpy(symbol)[None].to(step.mean) * UNIT + step.mean
 
     latents = drive(model, shapes, level, answer)

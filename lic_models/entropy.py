@@ -13,12 +13,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .base import Latents, Model, Step
-from .integer import FRAC
+from .base import Latents, Mixture, Model, Step
+from .integer import FRAC, round_ste
+from .mixtures import WEIGHTS
 from .positions import put, take
 from .tables import INDICES, SCALE_MAX, SCALE_MIN
 
-__all__ = ["UNIT", "Shapes", "drive", "estimate", "gaussian_bits"]
+__all__ = ["UNIT", "Shapes", "drive", "estimate", "gaussian_bits", "mixture_bits"]
 
 UNIT = 1 << FRAC
 LOG_RATIO = math.log(SCALE_MAX / SCALE_MIN) / (INDICES - 1)
@@ -27,27 +28,51 @@ LOG_ESCAPE = -16 * math.log(2)  # 14 bits for the escape, 2 + 2 log2 for its Exp
 Shapes = dict[str, tuple[int, int, int]]
 
 
-def gaussian_bits(residual: Tensor, index: Tensor) -> Tensor:
-    """Bits of residuals (in steps) under Gaussians convolved with a unit box; differentiable.
+def _scale(index: Tensor) -> Tensor:
+    scale: Tensor = SCALE_MIN * torch.exp(index * LOG_RATIO)
+    return scale
 
-    The escape is part of the density, so that no residual costs more than the coder would charge.
-    """
-    scale = SCALE_MIN * torch.exp(index * LOG_RATIO)
+
+def _log_gaussian(residual: Tensor, scale: Tensor) -> Tensor:
+    """Log density of residuals (in steps) under Gaussians convolved with a unit box."""
     inner = (0.5 - residual.abs()) / scale
     log_inner = torch.special.log_ndtr(inner)
     log_outer = torch.special.log_ndtr(inner - 1 / scale)
-    gaussian = log_inner + torch.log1p(-torch.exp(log_outer - log_inner))
-    excess = (residual.abs() - TAIL * scale).clamp_min(1)
-    escape = LOG_ESCAPE - 2 * excess.log()
-    return torch.logaddexp(gaussian, escape) / -math.log(2)
+    log_density: Tensor = log_inner + torch.log1p(-torch.exp(log_outer - log_inner))
+    return log_density
+
+
+def _bits(log_density: Tensor, residual: Tensor, reach: Tensor) -> Tensor:
+    """Bits, the escape being part of the density: nothing costs more than the coder charges."""
+    escape = LOG_ESCAPE - 2 * (residual.abs() - reach).clamp_min(1).log()
+    return torch.logaddexp(log_density, escape) / -math.log(2)
+
+
+def gaussian_bits(residual: Tensor, index: Tensor) -> Tensor:
+    """Bits of residuals (in steps) with scale indices, shaped alike; differentiable."""
+    scale = _scale(index)
+    return _bits(_log_gaussian(residual, scale), residual, TAIL * scale)
+
+
+def mixture_bits(residual: Tensor, mixture: Mixture) -> Tensor:
+    """Bits of residuals (in steps) from a step's mean, under its mixture; differentiable."""
+    scale = _scale(mixture.index)
+    each = _log_gaussian(residual - mixture.offset / UNIT, scale)
+    log_weight = (mixture.weight / WEIGHTS).clamp_min(1e-6).log()
+    reach = (TAIL * scale + mixture.offset.abs() / UNIT).amax(0)
+    return _bits(torch.logsumexp(each + log_weight, 0), residual, reach)
 
 
 def drive(
-    model: Model, shapes: Shapes, level: Tensor | int, answer: Callable[[Step], Tensor]
+    model: Model,
+    shapes: Shapes,
+    level: Tensor | int,
+    answer: Callable[[Step], Tensor],
+    known: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Run the generator, collecting the dequantised latents (1/16 of a step) by name."""
     latents: dict[str, Tensor] = {}
-    steps = model.steps(shapes, level)
+    steps = model.steps(shapes, level, known)
     step = next(steps)
     while True:
         values = answer(step)
@@ -77,11 +102,16 @@ def estimate(
         value = value - step.mean / UNIT
         symbol = (value + 0.5).floor() * (step.index > 0)
         perturbed = value + torch.rand_like(value) - 0.5 if noise else symbol
-        cost = gaussian_bits(perturbed, step.index)
+        if step.mixture is None:
+            cost = gaussian_bits(perturbed, step.index)
+        else:
+            cost = mixture_bits(perturbed, step.mixture)
         if not noise:
             cost = cost * (step.index > 0)
         bits.append(cost.flatten(1).sum(1))
         return (value + (symbol - value).detach()) * UNIT + step.mean
 
     shapes = {name: tuple(latent.shape[1:]) for name, latent in latents.items()}
-    return drive(model, shapes, level, answer), torch.stack(bits).sum(0)  # type: ignore[arg-type]
+    known = round_ste(latents["y"]) * UNIT if noise else None
+    found = drive(model, shapes, level, answer, known)  # type: ignore[arg-type]
+    return found, torch.stack(bits).sum(0)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -33,6 +35,7 @@ from torch import Tensor, nn
 
 import lic_models
 
+from . import contexts
 from .codec import Codec
 from .integer import IntConv2d
 from .train.data import find, read
@@ -72,7 +75,6 @@ def machines() -> list[Machine]:
 @contextmanager
 def float_path() -> Iterator[None]:
     """Run integer layers without their rounding: what a float entropy path computes."""
-    exact = IntConv2d._exact
 
     def rough(self: IntConv2d, a: Tensor, level: int) -> Tensor:
         assert self.frozen is not None
@@ -86,11 +88,12 @@ def float_path() -> Iterator[None]:
             self.lo, self.hi
         )
 
-    IntConv2d._exact = rough  # type: ignore[method-assign]
-    try:
+    def smooth(a: Tensor) -> Tensor:
+        return (a.abs() / 16).log1p() * (16 / math.log(2))
+
+    layers = patch.object(IntConv2d, "_exact", rough)
+    with layers, patch.object(contexts, "magnitude", smooth):
         yield
-    finally:
-        IntConv2d._exact = exact  # type: ignore[method-assign]
 
 
 def _set_layout(codec: Codec, channels_last: bool) -> None:

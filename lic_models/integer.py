@@ -15,6 +15,7 @@ gradients, so the network that is trained is the network that is shipped. Activa
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 from .errors import WeightsError
 from .levels import ANCHORS, LEVEL_MIN, SPACING, anchor
 
-__all__ = ["FRAC", "FULL", "IntConv2d", "level_lerp", "round_ste", "saturate"]
+__all__ = ["FRAC", "FULL", "IntConv2d", "level_lerp", "magnitude", "round_ste", "saturate"]
 
 FRAC = 4  # fractional bits of activations, means and dequantised values: 1/16 of a step
 FULL = 1023  # largest magnitude of an activation
@@ -58,6 +59,21 @@ class _ClampInward(torch.autograd.Function):
 def saturate(a: Tensor, lo: int = -FULL, hi: int = FULL) -> Tensor:
     """Clamp dequantised values to the range that integer layers accept."""
     return a.clamp(lo, hi)
+
+
+def magnitude(a: Tensor) -> Tensor:
+    """Return about 16 log2(1 + |a| / 16), an integer, for integers |a| <= FULL.
+
+    A scale is a matter of orders of magnitude, which a layer on signed values learns slowly.
+    Exact: linear between powers of two, n = |a| + 16 = (16 + m) 2^e + rest gives 16 e + m.
+    """
+    n = a.detach().abs() + 16
+    e = torch.frexp(n).exponent - 5  # n is in [16 * 2^e, 32 * 2^e)
+    exact = 16 * e + torch.ldexp(n, -e).floor() - 16
+    if not a.requires_grad:
+        return exact
+    smooth = (a.abs() / 16).log1p() * (16 / math.log(2))
+    return smooth + (exact - smooth).detach()
 
 
 def level_lerp(table: Tensor, level: Tensor) -> Tensor:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .integer import level_lerp
 from .levels import ANCHORS
 
-__all__ = ["Attention", "Gain", "LevelBias", "ResidualBottleneck", "down", "up"]
+__all__ = [
+    "Attention",
+    "Branch",
+    "Gain",
+    "LevelBias",
+    "ResidualBottleneck",
+    "Residuals",
+    "down",
+    "up",
+]
 
 
 def down(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
@@ -23,49 +33,90 @@ def up(inputs: int, outputs: int, kernel: int) -> nn.ConvTranspose2d:
     )
 
 
-class ResidualBottleneck(nn.Module):
+class Branch(nn.Module):
+    """What a block adds to its input, through layers from `first` to `last`.
+
+    Training starts `last` from zero, which makes the block the identity. The level enters twice: a
+    bias moves the first threshold, a gain scales what is added. Without it one filter would have
+    to suit quantisation noise that differs twentyfold between levels.
+    """
+
+    def __init__(self, first: nn.Conv2d, last: nn.Conv2d) -> None:
+        super().__init__()
+        self.first, self.last = first, last
+        self.bias = LevelBias(first.out_channels)
+        self.gain = Gain(last.out_channels)
+
+    # One image has one level, which then goes into the weights: no passes of its own over pixels.
+
+    def enter(self, x: Tensor, level: Tensor) -> Tensor:
+        """Apply `first` and the level's bias."""
+        if len(x) > 1:
+            moved: Tensor = self.bias(self.first(x), level)
+            return moved
+        assert self.first.bias is not None
+        bias = self.first.bias + level_lerp(self.bias.rows, level)[0]
+        return _convolve(self.first, x, self.first.weight, bias)
+
+    def leave(self, x: Tensor, level: Tensor) -> Tensor:
+        """Apply `last` and the level's gain."""
+        if len(x) > 1:
+            scaled: Tensor = self.gain(self.last(x), level)
+            return scaled
+        assert self.last.bias is not None
+        gain = level_lerp(self.gain.log, level)[0].exp()
+        weight = self.last.weight * gain[:, None, None, None]
+        return _convolve(self.last, x, weight, self.last.bias * gain)
+
+
+def _convolve(like: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return F.conv2d(x, weight, bias, like.stride, like.padding)
+
+
+class ResidualBottleneck(Branch):
     """1x1, 3x3, 1x1 with half the channels inside, plus identity (He et al., ELIC, 2022)."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__()
         half = channels // 2
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, half, 1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(half, half, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(half, channels, 1),
-        )
+        super().__init__(nn.Conv2d(channels, half, 1), nn.Conv2d(half, channels, 1))
+        self.middle = nn.Conv2d(half, half, 3, padding=1)
 
-    @property
-    def last(self) -> nn.Conv2d:
-        """The layer that training starts from zero, which makes the block the identity."""
-        layer = self.body[-1]
-        assert isinstance(layer, nn.Conv2d)
-        return layer
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        inside = F.relu(self.enter(x, level), inplace=True)
+        inside = F.relu(self.middle(inside), inplace=True)
+        return self.leave(inside, level).add_(x)
 
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.body(x)
-        return out
+
+class Residuals(nn.Module):
+    """A chain of residual bottlenecks."""
+
+    def __init__(self, channels: int, count: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(ResidualBottleneck(channels) for _ in range(count))
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x, level)
+        return x
 
 
 class Attention(nn.Module):
     """Simplified attention: x + scale * trunk(x) * sigmoid(branch(x)) (Cheng et al., 2020).
 
-    `scale` is per channel and starts at zero, which makes the block the identity.
+    `scale` is per level and channel and starts at zero, which makes the block the identity.
     """
 
     def __init__(self, channels: int, units: int) -> None:
         super().__init__()
-        self.trunk = nn.Sequential(*(ResidualBottleneck(channels) for _ in range(units)))
-        self.branch = nn.Sequential(
-            *(ResidualBottleneck(channels) for _ in range(units)), nn.Conv2d(channels, channels, 1)
-        )
-        self.scale = nn.Parameter(torch.zeros(channels, 1, 1))
+        self.trunk = Residuals(channels, units)
+        self.branch = Residuals(channels, units)
+        self.mask = nn.Conv2d(channels, channels, 1)
+        self.scale = nn.Parameter(torch.zeros(ANCHORS, channels))
 
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.scale.to(x.dtype) * self.trunk(x) * torch.sigmoid(self.branch(x))
-        return out
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        scale = level_lerp(self.scale, level)[:, :, None, None].to(x.dtype)
+        mask = torch.sigmoid(self.mask(self.branch(x, level)))
+        return torch.addcmul(x, scale * mask, self.trunk(x, level))
 
 
 class Gain(nn.Module):

@@ -8,7 +8,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["checkerboard", "checkerboard_taps", "put", "take"]
+__all__ = [
+    "Neighbourhood",
+    "causal_offsets",
+    "checkerboard",
+    "checkerboard_taps",
+    "put",
+    "take",
+    "wavefronts",
+]
 
 
 def checkerboard(
@@ -46,3 +54,61 @@ def put(a: Tensor, positions: Tensor | None, values: Tensor) -> Tensor:
     rows = _rows(a).index_copy(1, positions, values.squeeze(2).transpose(1, 2))
     batch, channels, height, width = a.shape
     return rows.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def causal_offsets(kernel: int) -> list[tuple[int, int]]:
+    """Return (row, column) offsets of the taps before the centre in raster order."""
+    r = kernel // 2
+    return [(i, j) for i in range(-r, 1) for j in range(-r, r + 1) if (i, j) < (0, 0)]
+
+
+def wavefronts(height: int, width: int, kernel: int, device: torch.device | str) -> list[Tensor]:
+    """Return sets of positions, in coding order, that know nothing of each other.
+
+    With a causal (k, k) context, position (i, j) waits for (i - 1, j + k // 2) at most, so all
+    positions with the same j + (k // 2 + 1) i can be coded together.
+    """
+    rows = torch.arange(height, device=device)[:, None]
+    columns = torch.arange(width, device=device)[None]
+    wave = (columns + (kernel // 2 + 1) * rows).flatten()
+    order = torch.argsort(wave, stable=True)
+    return list(torch.split(order, torch.bincount(wave).tolist()))
+
+
+class Neighbourhood:
+    """A latent as far as it is known, zero elsewhere, and what surrounds positions in it.
+
+    Args:
+        shape: (B, C, H, W). offsets: of the neighbours, each coordinate within +-margin.
+    """
+
+    def __init__(
+        self, shape: torch.Size, offsets: list[tuple[int, int]], device: torch.device
+    ) -> None:
+        batch, channels, self.height, self.width = shape
+        self.margin = max(max(abs(i), abs(j)) for i, j in offsets)
+        self.stride = self.width + 2 * self.margin
+        size = (self.height + 2 * self.margin) * self.stride
+        self.rows = torch.zeros(batch, size, channels, device=device)
+        self.shifts = torch.tensor([i * self.stride + j for i, j in offsets], device=device)
+
+    def _inside(self, positions: Tensor) -> Tensor:
+        row, column = positions // self.width, positions % self.width
+        return (row + self.margin) * self.stride + column + self.margin
+
+    def put(self, positions: Tensor, values: Tensor) -> None:
+        """Fill in values (B, C, 1, N)."""
+        where = self._inside(positions)
+        found = values.squeeze(2).transpose(1, 2)
+        if found.requires_grad:
+            self.rows = self.rows.index_copy(1, where, found)
+        else:
+            self.rows.index_copy_(1, where, found)
+
+    def around(self, positions: Tensor) -> Tensor:
+        """Return the neighbours of positions, (B, taps * C, 1, N), tap by tap."""
+        where = self._inside(positions) + self.shifts[:, None]  # (T, N)
+        found = self.rows.index_select(1, where.flatten())
+        batch, _, channels = self.rows.shape
+        found = found.view(batch, *where.shape, channels).permute(0, 1, 3, 2)
+        return found.flatten(1, 2).unsqueeze(2)

@@ -1,8 +1,9 @@
 """Symbols to bytes and back: constriction's range coder with our integer tables.
 
 Symbols of one step are coded in ascending order of scale index, and within an index in C order,
-one call per index that occurs. A symbol outside its table's range is coded as the escape, and
-after the call its excess follows as an Exp-Golomb code of equiprobable bits.
+one call per index that occurs; those of mixtures by the size of their alphabet instead. A symbol
+outside its table's range is coded as the escape, and after the call its excess follows as an
+Exp-Golomb code of equiprobable bits.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
+from . import mixtures
 from .errors import StreamError
 from .tables import tables
 
@@ -31,6 +33,18 @@ def _categorical(index: int) -> Any:
     assert table is not None
     probabilities = (table.weights - 1).astype(np.float64)
     return _stream.model.Categorical(probabilities=probabilities, perfect=False)
+
+
+@cache
+def _any_categorical() -> Any:
+    """The coder's model whose weights, again less one, come with each symbol."""
+    return _stream.model.Categorical(perfect=False)
+
+
+def _weights(components: NDArray[np.int64], half: int) -> NDArray[np.float64]:
+    """What that model takes for mixtures (3, K, n): (n, letters)."""
+    offset, index, weight = components
+    return (mixtures.letter_weights(offset, index, weight, half) - 1).astype(np.float64)
 
 
 @cache
@@ -65,6 +79,17 @@ class SymbolEncoder:
             escaped = np.abs(group) > half
             letters = np.where(escaped, 2 * half + 1, group + half).astype(np.int32)
             self._coder.encode(letters, _categorical(index))
+            for symbol in group[escaped].tolist():
+                self._escape(symbol, half)
+
+    def encode_mixtures(self, symbols: NDArray[np.int32], components: NDArray[np.int64]) -> None:
+        """Code symbols (n,), each with its own mixture: offset, index, weight are (3, K, n)."""
+        for half, where in _groups(mixtures.halves(components[0], components[1])):
+            group = symbols[where]
+            escaped = np.abs(group) > half
+            letters = np.where(escaped, 2 * half + 1, group + half).astype(np.int32)
+            weights = _weights(components[:, :, where], half)
+            self._coder.encode(letters, _any_categorical(), weights)
             for symbol in group[escaped].tolist():
                 self._escape(symbol, half)
 
@@ -106,6 +131,21 @@ class SymbolDecoder:
                     group[i] = self._escape(half)
                 symbols[where] = group
         except AssertionError as error:  # how constriction reports an impossible state
+            raise StreamError("payload: not a stream of the range coder") from error
+        return symbols
+
+    def decode_mixtures(self, components: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return the symbols (n,) for mixtures (3, K, n): offset, index, weight."""
+        symbols = np.empty(components.shape[2], np.int32)
+        try:
+            for half, where in _groups(mixtures.halves(components[0], components[1])):
+                weights = _weights(components[:, :, where], half)
+                model = _any_categorical()
+                group = self._coder.decode(model, weights) - half
+                for i in np.flatnonzero(group > half).tolist():
+                    group[i] = self._escape(half)
+                symbols[where] = group
+        except AssertionError as error:
             raise StreamError("payload: not a stream of the range coder") from error
         return symbols
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .layers import Attention, Gain, ResidualBottleneck, down, up
+from .layers import Attention, Gain, Residuals, down, up
 
 __all__ = ["ResidualAnalysis", "ResidualSynthesis"]
 
@@ -26,9 +26,7 @@ class ResidualAnalysis(nn.Module):
         self.convs = nn.ModuleList(
             down(a, b, k) for a, b, k in zip(channels[:-1], channels[1:], kernels, strict=True)
         )
-        self.blocks = nn.ModuleList(
-            nn.Sequential(*(ResidualBottleneck(n) for _ in range(blocks))) for n in widths
-        )
+        self.blocks = nn.ModuleList(Residuals(n, blocks) for n in widths)
         self.attentions = nn.ModuleDict(
             {"1": Attention(widths[1], units), "3": Attention(M, units)}
         )
@@ -38,9 +36,9 @@ class ResidualAnalysis(nn.Module):
         for i, conv in enumerate(self.convs):
             x = conv(x)
             if i < len(self.blocks):
-                x = self.blocks[i](x)
+                x = self.blocks[i](x, level)
             if str(i) in self.attentions:
-                x = self.attentions[str(i)](x)
+                x = self.attentions[str(i)](x, level)
             if i == 2:
                 x = self.gain(x, level)
         return x
@@ -58,9 +56,7 @@ class ResidualSynthesis(nn.Module):
             up(a, b, k)
             for a, b, k in zip(channels[:-1], channels[1:], reversed(kernels), strict=True)
         )
-        self.blocks = nn.ModuleList(
-            nn.Sequential(*(ResidualBottleneck(n) for _ in range(blocks))) for n in reversed(widths)
-        )
+        self.blocks = nn.ModuleList(Residuals(n, blocks) for n in reversed(widths))
         self.attentions = nn.ModuleDict(
             {"0": Attention(M, units), "2": Attention(widths[1], units)}
         )
@@ -70,10 +66,10 @@ class ResidualSynthesis(nn.Module):
         x = y_hat
         for i, conv in enumerate(self.convs):
             if str(i) in self.attentions:
-                x = self.attentions[str(i)](x)
+                x = self.attentions[str(i)](x, level)
             x = conv(x)
             if i == 0:
                 x = self.gain(x, level)
             if i < len(self.blocks):
-                x = self.blocks[i](x)
+                x = self.blocks[i](x, level)
         return x

@@ -24,7 +24,7 @@ from . import registry
 from .base import Model
 from .errors import WeightsError, WeightsNotFound
 
-__all__ = ["Found", "export", "find", "fingerprint", "load", "thaw"]
+__all__ = ["Found", "export", "find", "fingerprint", "installed", "load", "thaw"]
 
 FINGERPRINT = 8  # bytes
 PRECISE = (".log", ".rows")  # float parameters kept in float32
@@ -73,14 +73,19 @@ def _parse(path: Path) -> Found | None:
     return found if len(found.fingerprint) == FINGERPRINT else None
 
 
+def installed(model: str) -> list[Found]:
+    """Return all weights of a model, in the order of the folders searched."""
+    pattern = f"{model}-*.safetensors"
+    parsed = [_parse(path) for folder in folders() for path in sorted(folder.glob(pattern))]
+    return [found for found in parsed if found is not None and found.model == model]
+
+
 def find(model: str, wanted: bytes | None = None) -> Found:
     """Return the weights with that fingerprint, or the newest generation.
 
     Raises WeightsNotFound naming model and fingerprint.
     """
-    pattern = f"{model}-*.safetensors"
-    parsed = [_parse(path) for folder in folders() for path in sorted(folder.glob(pattern))]
-    mine = [f for f in parsed if f is not None and f.model == model]
+    mine = installed(model)
     if wanted is not None:
         mine = [f for f in mine if f.fingerprint == wanted]
     if not mine:

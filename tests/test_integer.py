@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lic_models.errors import WeightsError
-from lic_models.integer import FULL, IntConv2d
+from lic_models.integer import FULL, IntConv2d, magnitude
 from lic_models.levels import ANCHORS, LEVEL_MAX, LEVEL_MIN, SPACING, anchor
 
 
@@ -134,6 +134,22 @@ def test_malformed_layers_are_refused(weight: tuple, bias: tuple, shift: int):
     layer = IntConv2d(1, 1, 1)
     with pytest.raises(WeightsError, match=r"found|misshapen"):
         layer.freeze(torch.zeros(weight), torch.zeros(bias), torch.tensor([shift]))
+
+
+def test_magnitudes_are_the_piecewise_logarithm():
+    def by_definition(a: int) -> int:
+        n = abs(a) + 16
+        e = next(e for e in range(8) if 16 << e <= n < 32 << e)
+        return 16 * e + (n >> e) - 16
+
+    a = torch.arange(-FULL, FULL + 1)
+    assert magnitude(a.float()).tolist() == [by_definition(v) for v in a.tolist()]
+    learning = a.float().requires_grad_()
+    out = magnitude(learning)
+    assert torch.equal(out.detach(), magnitude(a.float()))  # the network that trains is what ships
+    out.sum().backward()
+    assert learning.grad is not None
+    assert torch.equal(learning.grad.sign(), a.sign().float())
 
 
 def test_gradients_lead_back_into_the_range():

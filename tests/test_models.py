@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 import lic_models
 from lic_models import coding, registry, weights
+from lic_models import cost as costs
 from lic_models.base import Model
 from lic_models.codec import Codec
 from lic_models.entropy import UNIT, estimate
 from lic_models.errors import StreamError, UnknownModel, WeightsError, WeightsNotFound
+from lic_models.train.linear import linear_start
 
 NAMES = lic_models.names()
 
@@ -27,8 +31,18 @@ def photo(height: int, width: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def codec(request: pytest.FixtureRequest) -> Codec:
-    return lic_models.load(request.param, device="cpu")
+def codec(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Codec:
+    """The shipped codec; of a model without weights, one of toy widths before any training."""
+    if request.param in lic_models.installed():
+        return lic_models.load(request.param, device="cpu")
+    torch.manual_seed(0)
+    cls = registry.lookup(request.param)
+    model = cls(cls.configs["toy"])
+    linear_start(model, torch.stack([photo(128, 128, seed) for seed in range(8)]))
+    folder = tmp_path_factory.mktemp("weights")
+    found = weights.export(model, folder, generation=1, notes={})
+    device = torch.device("cpu")
+    return Codec(weights.load(found, device), found.fingerprint, device)
 
 
 @pytest.mark.parametrize("quality", [1, 37.5, 100])
@@ -116,7 +130,7 @@ def test_analysis_blocks_match_the_whole(codec: Codec, monkeypatch: pytest.Monke
 def test_training_reaches_every_parameter(codec: Codec):
     cls = registry.lookup(codec.name)
     torch.manual_seed(0)
-    model: Model = cls(cls.configure())
+    model: Model = cls(codec.model.config)
     for parameter in model.parameters():  # zero-initialised layers would hide those before them
         if parameter.dim() > 1 and not parameter.any():
             torch.nn.init.normal_(parameter, std=0.05)
@@ -133,6 +147,16 @@ def test_training_reaches_every_parameter(codec: Codec):
     loss.backward()
     without = [n for n, p in model.named_parameters() if p.grad is None]
     assert without == []
+
+
+def test_cost_is_per_pixel(codec: Codec, monkeypatch: pytest.MonkeyPatch):
+    """Larger images cost the same per pixel, and no less than the layers next to the pixels."""
+    found = costs.cost(codec.model)
+    monkeypatch.setattr(costs, "SIDE", 192)
+    assert tuple(costs.cost(codec.model)) == pytest.approx(tuple(found), rel=1e-4)
+    first, last = codec.model.g_a.convs[0], codec.model.g_s.convs[-1]
+    assert found.encode > first.weight.numel() / 4 / 1000
+    assert found.decode > last.weight.numel() / 4 / 1000
 
 
 def test_stored_layers_are_exact_in_float32(codec: Codec):
@@ -222,3 +246,49 @@ def test_read_only_arrays_are_fine(codec: Codec):
     pixels = np.full((64, 64, 3), 90, np.uint8)
     pixels.setflags(write=False)
     assert codec.encode_tiles(pixels, 5000, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "millions", "channels"),
+    [
+        ("balle2017", 7.0, 320),
+        ("balle2018", 11.8, 320),
+        ("minnen2018", 25.5, 320),
+        ("cheng2020", 29.6, 192),
+        ("hific", 181.4, 220),
+        ("checkerboard", 25.5, 320),
+        ("elic", 32.1, 320),
+    ],
+)
+def test_paper_widths(name: str, millions: float, channels: int):
+    """Parameters as published, within a fifth: hyper networks and conditioning are our own."""
+    cls = registry.lookup(name)
+    with torch.device("meta"):
+        model = cls(cls.configs["paper"])
+    count = sum(p.numel() for p in model.parameters()) / 1e6
+    assert abs(count - millions) < 0.2 * millions
+    assert model.shapes(256, 384)["y"] == (channels, 16, 24)
+
+
+def test_a_model_from_outside_is_one_class(monkeypatch: pytest.MonkeyPatch, tmp_path):
+    """What another package registers is a model like ours: it trains, ships and codes."""
+    monkeypatch.setattr(registry, "_classes", dict(registry._classes))
+    monkeypatch.setattr(registry, "_ids", dict(registry._ids))
+    monkeypatch.setenv("LIC_WEIGHTS_PATH", str(tmp_path))
+    base = registry.lookup("balle2018")
+
+    @registry.register("ninth", id=200)
+    class Ninth(base):  # type: ignore[misc, valid-type]
+        @classmethod
+        def configure(cls, **values):
+            return dataclasses.replace(cls.configs["toy"], **values)
+
+    assert "ninth" in lic_models.names()
+    torch.manual_seed(0)
+    model = Ninth(Ninth.configure())
+    linear_start(model, torch.stack([photo(128, 128, seed) for seed in range(8)]))
+    weights.export(model, tmp_path, generation=1, notes={})
+    assert "ninth" in lic_models.installed()
+    codec = lic_models.load("ninth", "cpu")
+    x_hat = codec.decode(codec.encode(photo(90, 80), 80))
+    assert (x_hat[0] - photo(90, 80)).square().mean() < 0.01

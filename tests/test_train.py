@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from lic_models import registry, weights
 from lic_models.levels import LEVEL_MAX, LEVEL_MIN
 from lic_models.train.__main__ import app
 from lic_models.train.data import Photos, find
-from lic_models.train.linear import linear_start
-from lic_models.train.objective import Objective
+from lic_models.train.linear import arrange, linear_start
+from lic_models.train.objective import TRANSFORMS, Objective
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_fit_resume_export_code(photos: Path, tmp_path: Path, monkeypatch: pytes
     assert codec.decode(codec.encode(x, 50)).shape == (1, 3, 64, 64)
 
 
-@pytest.mark.parametrize("name", lic_models.names())
+@pytest.mark.parametrize("name", lic_models.installed())
 def test_training_goes_on_from_exported_weights(name: str):
     """What is thawed computes what was frozen."""
     found = weights.find(name)
@@ -98,6 +99,31 @@ def test_linear_start_is_a_working_codec(photos: Path):
     assert low["mse"].mean() > high["mse"].mean()
     assert low["bpp"].mean() < high["bpp"].mean()
     assert -10 * high["mse"].mean().log10() > 35
+
+
+@pytest.mark.parametrize("groups", [(4, 12), (16, 16, 32, 64, 192), (32,)])
+def test_components_are_shared_out(groups: tuple[int, ...]):
+    """Every component once, the two strongest first, every group but the last partly rare ones."""
+    order = arrange(groups)
+    assert sorted(order) == list(range(sum(groups)))
+    assert order[:2] == [0, 1]
+    starts = np.cumsum((0, *groups[:-1]))
+    assert all(order[a] < order[b] for a, b in itertools.pairwise(starts))
+
+
+def test_transforms_can_be_shared(photos: Path, tmp_path: Path):
+    """Another entropy path on given transforms: they stay as they are, and all the rest learns."""
+    common = ("fit", "tiny", "--data", photos, "--patch", 64, "--batch", 2, "--minutes", 0.02)
+    run(*common, "--out", tmp_path / "first")
+    first = tmp_path / "first" / "checkpoint.pt"
+    run(*common, "--out", tmp_path / "second", "--transforms", first, "--rate-only", "--seed", 5)
+    before, after = (
+        torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["average"]
+        for name in ("first", "second")
+    )
+    for name, tensor in after.items():
+        shared = name.partition(".")[0] in TRANSFORMS
+        assert torch.equal(tensor, before[name]) == shared or not before[name].any(), name
 
 
 def test_crops_are_pixels_of_the_photos(photos: Path):

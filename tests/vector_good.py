@@ -129,7 +129,7 @@ def good() -> Iterator[Good]:
     yield Good("saturated", "values that every clamp meets", crafted(100, 128, 20, 600))
     yield from _alphas()
     yield from _parts()
-    for name in lic_models.names():
+    for name in lic_models.installed():
         if name != MODEL:
             other = saved(picture("RGB", 150, 140), model=name, tile=128, quality=60)
             yield Good(f"model_{name}", f"model {name}, 2 x 2 tiles", other)

@@ -12,27 +12,28 @@ Uneven channel groups, each coded in two checkerboard passes:
 
 Everything from z_hat to mean and scale is integer arithmetic (`integer.py`); both transforms are
 float. Differences from the paper: one set of weights covers all rates through gains and level
-biases, h_s upsamples by sub-pixel convolution, h_a sees asinh(y), and z has a Gaussian per
-channel and level instead of a learned density.
+biases, h_s upsamples by sub-pixel convolution, contexts and h_a see magnitudes beside values, and
+z has a Gaussian per channel and level instead of a learned density.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ..base import Latents, Model, Step, Steps
-from ..integer import FULL, IntConv2d, saturate
-from ..integer_blocks import IntStack, Parameters, Prior
-from ..layers import Gain, LevelBias
-from ..positions import checkerboard, checkerboard_taps, put, take
+from ..base import Steps
+from ..contexts import evidence, two_passes
+from ..hyper import Hyperprior
+from ..integer import FULL, IntConv2d
+from ..integer_blocks import IntStack, Parameters
+from ..positions import checkerboard_taps
 from ..registry import register
 from ..residual import ResidualAnalysis, ResidualSynthesis
 
-__all__ = ["PAPER", "Config", "Elic"]
+__all__ = ["Config", "Elic"]
 
 
 @dataclass(frozen=True)
@@ -72,73 +73,56 @@ PAPER = Config(
     spatial=(5, 384),
     hidden=(640, 512),
 )
+TOY = Config(
+    widths=(12, 12, 16),
+    M=16,
+    Z=4,
+    groups=(4, 12),
+    kernels=(3, 3, 3, 3),
+    blocks=1,
+    hyper=8,
+    features=12,
+    context=8,
+    spatial=(3, 8),
+    hidden=(12, 12),
+)
 
 
 @register("elic", id=8)
-class Elic(Model):
+class Elic(Hyperprior):
     """ELIC with one set of weights for every quality."""
 
     paper = "He et al., ELIC: Efficient Learned Image Compression with Unevenly Grouped "
     paper += "Space-Channel Contextual Adaptive Coding, CVPR 2022, arXiv:2203.10886"
+    configs: ClassVar[dict[str, Any]] = {"paper": PAPER, "toy": TOY}
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config)
         c = config
         options: dict[str, Any] = {"kernels": c.kernels, "blocks": c.blocks, "units": c.units}
-        self.g_a = ResidualAnalysis(c.widths, c.M, **options)
-        self.g_s = ResidualSynthesis(c.widths, c.M, **options)
-        self.gain, self.inverse_gain = Gain(c.M), Gain(c.M)
-        self.h_a_bias = LevelBias(c.hyper)
-        self.h_a = nn.ModuleList(
-            (
-                nn.Conv2d(c.M, c.hyper, 3, padding=1),
-                nn.Conv2d(c.hyper, c.hyper, 5, stride=2, padding=2),
-                nn.Conv2d(c.hyper, c.Z, 5, stride=2, padding=2),
-            )
-        )
-        self.prior_z = Prior(c.Z)
-        self.h_s = IntStack((c.Z, c.hyper, c.hyper, c.features), kernel=3, ups=2)
+        g_a = ResidualAnalysis(c.widths, c.M, **options)
+        g_s = ResidualSynthesis(c.widths, c.M, **options)
+        super().__init__(config, g_a, g_s)
         kernel, most = c.spatial
-        spatial = [min(2 * g, most) for g in c.groups]
-        self.near = spatial
+        near = [min(2 * g, most) for g in c.groups]
         before = [sum(c.groups[:k]) for k in range(len(c.groups))]
         self.channel = nn.ModuleList(
-            IntStack((b, c.context, c.context), kernel=3) for b in before[1:]
+            IntStack((2 * b, c.context, c.context), kernel=3) for b in before[1:]
         )
         taps = checkerboard_taps(kernel)
         self.spatial = nn.ModuleList(
-            IntConv2d(g, s, kernel, lo=-FULL, mask=taps)
-            for g, s in zip(c.groups, spatial, strict=True)
+            IntConv2d(2 * g, s, kernel, lo=-FULL, mask=taps)
+            for g, s in zip(c.groups, near, strict=True)
         )
         self.parameters_y = nn.ModuleList(
             Parameters(c.features + (c.context if k else 0) + s, c.hidden, g)
-            for k, (g, s) in enumerate(zip(c.groups, spatial, strict=True))
+            for k, (g, s) in enumerate(zip(c.groups, near, strict=True))
         )
 
     @classmethod
     def configure(cls, **values: Any) -> Config:
         return Config(**values)
 
-    def analyse(self, x: Tensor, level: Tensor) -> Tensor:
-        y: Tensor = self.gain(self.g_a(x - 0.5, level).float(), level)
-        return y
-
-    def latents(self, y: Tensor, level: Tensor) -> Latents:
-        z = torch.relu(self.h_a_bias(self.h_a[0](torch.asinh(y)), level))
-        z = self.h_a[2](torch.relu(self.h_a[1](z)))
-        return {"z": z.float(), "y": y}
-
-    def shapes(self, height: int, width: int) -> dict[str, tuple[int, int, int]]:
-        c = self.config
-        return {
-            "z": (c.Z, height // 64, width // 64),
-            "y": (c.M, height // 16, width // 16),
-        }
-
-    def steps(self, shapes: dict[str, tuple[int, int, int]], level: Any) -> Steps:
-        z_hat = yield Step("z", slice(None), None, *self.prior_z(shapes["z"], level))
-        features = self.h_s(saturate(z_hat), level)
-        halves = checkerboard(*shapes["y"][1:], features.device)
+    def steps_y(self, features: Tensor, level: Any, known: Tensor | None) -> Steps:
         done: list[Tensor] = []
         start = 0
         for k, size in enumerate(self.config.groups):
@@ -147,19 +131,8 @@ class Elic(Model):
                 before = self.channel[k - 1](torch.cat(done, 1), level)
                 context = torch.cat([features, before], 1)
             channels = slice(start, start + size)
-            group = torch.zeros_like(features[:, :1]).expand(-1, size, -1, -1)
-            for half, positions in enumerate(halves):
-                known = take(context, positions)
-                if half:
-                    near = take(self.spatial[k](saturate(group), level), positions)
-                else:  # anchors have no neighbours yet
-                    near = torch.zeros_like(known[:, :1]).expand(-1, self.near[k], -1, -1)
-                mean, index = self.parameters_y[k](torch.cat([known, near], 1), level)
-                values = yield Step("y", channels, positions, mean, index)
-                group = put(group, positions, values)
-            done.append(saturate(group))
+            spatial = self.spatial[k]
+            assert isinstance(spatial, IntConv2d)
+            group = yield from two_passes(channels, context, spatial, self.parameters_y[k], level)
+            done.append(evidence(group))
             start += size
-
-    def synthesise(self, y_hat: Tensor, level: Tensor) -> Tensor:
-        out: Tensor = self.g_s(self.inverse_gain(y_hat, level), level).float() + 0.5
-        return out

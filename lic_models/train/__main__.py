@@ -16,10 +16,11 @@ import torch
 import typer
 
 from .. import registry, weights
+from .adversarial import AdversarialObjective
 from .data import Photos, find, read
-from .linear import linear_start
+from .linear import entropy_start, linear_start
 from .loop import Settings, fit
-from .objective import Objective
+from .objective import TRANSFORMS, Objective
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
@@ -47,10 +48,15 @@ def fit_command(
     start: Annotated[
         Path | None, typer.Option(help="Checkpoint or weights file to go on from.")
     ] = None,
+    transforms: Annotated[
+        Path | None, typer.Option(help="Checkpoint to take the transforms from, and no more.")
+    ] = None,
+    rate_only: Annotated[bool, typer.Option(help="Train all but the transforms.")] = False,
+    adversarial: Annotated[bool, typer.Option(help="Against a discriminator, as HiFiC.")] = False,
     batch: Annotated[int, typer.Option(min=1, help="Crops per step and process.")] = 8,
     patch: Annotated[int, typer.Option(min=64, help="Edge of a crop, multiple of 64.")] = 192,
     rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 1e-3,
-    entropy: Annotated[float, typer.Option(min=0, help="Factor for the entropy path.")] = 1.0,
+    entropy: Annotated[float, typer.Option(min=0, help="Factor for all but the transforms.")] = 4.0,
     chain: Annotated[float, typer.Option(min=0, help="Factor for strided convolutions.")] = 0.1,
     every: Annotated[float, typer.Option(min=0.01, help="Minutes between checkpoints.")] = 5.0,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all.")] = 0,
@@ -73,6 +79,10 @@ def fit_command(
     network = cls(cls.configure()).to(where)
     if start is not None:
         network.load_state_dict(_state(start))
+    elif transforms is not None:
+        shared = {k: v for k, v in _state(transforms).items() if k.partition(".")[0] in TRANSFORMS}
+        network.load_state_dict({**network.state_dict(), **shared})
+        entropy_start(network, photos.batch(64, np.random.default_rng(seed)))
     else:
         linear_start(network, photos.batch(64, np.random.default_rng(seed)))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -86,7 +96,10 @@ def fit_command(
         every=every,
         seed=seed,
     )
-    fit(Objective(network), photos, crops, settings, out)
+    if adversarial and rate_only:
+        raise typer.BadParameter("found both", param_hint="adversarial, rate-only")
+    objective = AdversarialObjective(network) if adversarial else Objective(network, rate_only)
+    fit(objective.to(where), photos, crops, settings, out)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

@@ -8,7 +8,7 @@ transform with sensible steps and scales, and learning starts from there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 from ..entropy import LOG_RATIO, UNIT, estimate
 from ..integer import IntConv2d
-from ..layers import ResidualBottleneck
+from ..layers import Branch
 from ..levels import ANCHORS, LEVEL_MIN, SPACING
 from ..tables import INDICES, SCALE_MIN
 from .objective import lambdas
 
-__all__ = ["anchor_step", "linear_start", "scale_index"]
+__all__ = ["anchor_step", "arrange", "entropy_start", "linear_start", "scale_index"]
 
-Z_SCALE = 1.5  # of the hyper-latent at the start, in steps
+Z_SCALE = 0.4  # of the hyper-latent at the start, in steps: nothing uses it yet, so few bits
 HIDDEN = 4.0  # spread of hidden integer layers at the start
 
 
@@ -50,7 +50,7 @@ def _principal(features: Tensor, keep: int) -> Tensor:
 
 
 @torch.no_grad()
-def _set_stage(conv: nn.Conv2d, deconv: nn.ConvTranspose2d, basis: Tensor) -> None:
+def _set_stage(conv: nn.Conv2d, deconv: nn.ConvTranspose2d | nn.Conv2d, basis: Tensor) -> None:
     keep, used = basis.shape[:2]
     pad = int(conv.padding[0])
     window = slice(pad, pad + 2)
@@ -59,8 +59,13 @@ def _set_stage(conv: nn.Conv2d, deconv: nn.ConvTranspose2d, basis: Tensor) -> No
         layer.bias.zero_()
     conv.weight[:keep] = 0
     conv.weight[:keep, :used, window, window] = basis
-    deconv.weight[:, :used] = 0
-    deconv.weight[:keep, :used, window, window] = basis
+    if isinstance(deconv, nn.ConvTranspose2d):
+        deconv.weight[:, :used] = 0
+        deconv.weight[:keep, :used, window, window] = basis
+    else:  # sub-pixel: four outputs, row by row, for each channel of twice the size
+        centre = deconv.kernel_size[0] // 2
+        deconv.weight[: 4 * used] = 0
+        deconv.weight[: 4 * used, :keep, centre, centre] = basis.flatten(1).T
 
 
 def _balance(
@@ -78,8 +83,8 @@ def _balance(
 
 
 @contextmanager
-def _balancing(model: nn.Module) -> Iterator[None]:
-    """While active, balance every layer that feeds on transforms or contexts as data reaches it."""
+def _balancing(model: nn.Module, kind: type[nn.Module]) -> Iterator[None]:
+    """While active, balance every layer (of a kind) that feeds on others as data reaches it."""
 
     handles = []
     drawn: dict[nn.Module, Tensor] = {}  # a layer that runs twice is balanced for the second time
@@ -92,8 +97,10 @@ def _balancing(model: nn.Module) -> Iterator[None]:
         return run
 
     for module in model.modules():
-        if isinstance(module, ResidualBottleneck):
-            handles.append(module.body[0].register_forward_pre_hook(hook(0.01, 1.0)))
+        if not isinstance(module, kind):
+            continue
+        if isinstance(module, Branch):
+            handles.append(module.first.register_forward_pre_hook(hook(0.01, 1.0)))
         elif isinstance(module, IntConv2d) and not module.inward:
             handles.append(module.register_forward_pre_hook(hook(UNIT, HIDDEN * UNIT)))
     yield
@@ -101,37 +108,65 @@ def _balancing(model: nn.Module) -> Iterator[None]:
         handle.remove()
 
 
+def arrange(groups: Sequence[int]) -> list[int]:
+    """Order of principal components in y: leading ones shared out, groups filled with rare ones.
+
+    The first components hold most of the bits. In one group they could not serve each other as
+    context.
+    """
+    last = len(groups) - 1
+    leads = [size * (k + 1) // (2 * last) for k, size in enumerate(groups[:-1])] + [groups[-1]]
+    order: list[int] = []
+    first, rare = 0, sum(groups)
+    for size, lead in zip(groups, leads, strict=True):
+        order += range(first, first + lead)
+        order += range(rare - (size - lead), rare)
+        first, rare = first + lead, rare - (size - lead)
+    return order
+
+
 @torch.no_grad()
 def linear_start(model: Any, images: Tensor) -> None:
     """Initialise a model of strided `g_a.convs` and `g_s.convs` from images (B, 3, H, W).
 
-    The model has gains, `parameters_y` and `prior_z` as in `models/elic.py`.
+    The model has gains, `config.groups` and an entropy path as in `models/elic.py`.
     """
+    steps = torch.tensor([anchor_step(row) for row in range(ANCHORS)])
     for module in model.modules():
-        if isinstance(module, ResidualBottleneck):
+        if isinstance(module, Branch):
             nn.init.zeros_(module.last.weight)
             nn.init.zeros_(module.last.bias)  # type: ignore[arg-type]
     features = images - 0.5
     for conv, deconv in zip(model.g_a.convs, reversed(list(model.g_s.convs)), strict=True):
         basis = _principal(features, min(4 * features.shape[1], conv.out_channels))
+        if conv is model.g_a.convs[-1] and len(basis) == sum(model.config.groups):
+            basis = basis[arrange(model.config.groups)]
         _set_stage(conv, deconv, basis)
         features = F.conv2d(features, basis, stride=2)
-    scales = features.transpose(0, 1).flatten(1).std(1)  # of y in pixel units
-    for row in range(ANCHORS):
-        model.gain.log[row] = -math.log(anchor_step(row))
-        model.inverse_gain.log[row] = math.log(anchor_step(row))
-        start = 0
-        for heads in model.parameters_y:
-            size = heads.index.bias.shape[1]
-            scale = scales[start : start + size] / anchor_step(row)
-            heads.index.bias[row] = scale_index(scale) / 2**heads.index.frac_out
-            start += size
+    model.gain.log.copy_(-steps.log()[:, None])
+    model.inverse_gain.log.copy_(steps.log()[:, None])
+    entropy_start(model, images)
     level = torch.full((len(images),), LEVEL_MIN + SPACING * ANCHORS / 2, device=images.device)
-    spread = model.latents(model.analyse(images, level), level)["z"].std()
-    model.h_a[-1].weight *= Z_SCALE / spread
+    with _balancing(model, Branch):
+        model.synthesise(model.analyse(images, level), level)
+
+
+@torch.no_grad()
+def entropy_start(model: Any, images: Tensor) -> None:
+    """Initialise the entropy path for the transforms as they are, from images (B, 3, H, W)."""
+    for row in range(ANCHORS):
+        level = torch.full((len(images),), float(LEVEL_MIN + row * SPACING), device=images.device)
+        y = model.analyse(images, level)
+        index = scale_index(y.transpose(0, 1).flatten(1).std(1))
+        sizes = model.config.groups
+        for heads, part in zip(model.parameters_y, torch.split(index, sizes), strict=True):
+            heads.start(row, part)
+    if not hasattr(model, "h_a"):
+        return
+    level = torch.full((len(images),), LEVEL_MIN + SPACING * ANCHORS / 2, device=images.device)
+    y = model.analyse(images, level)
+    model.h_a[-1].weight *= Z_SCALE / model.latents(y, level)["z"].std()
     z_index = scale_index(torch.tensor(Z_SCALE)) / 2**model.prior_z.index.frac_out
     model.prior_z.index.bias.fill_(float(z_index))
-    with _balancing(model):
-        latents = model.latents(model.analyse(images, level), level)
-        y_hat = estimate(model, latents, level, noise=False)[0]["y"] / UNIT
-        model.synthesise(y_hat, level)
+    with _balancing(model, IntConv2d):
+        estimate(model, model.latents(y, level), level, noise=False)

@@ -17,11 +17,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from ..levels import LEVEL_MAX, LEVEL_MIN
+from .adversarial import AdversarialObjective
 from .data import Photos
-from .objective import Objective
+from .objective import TRANSFORMS, Objective
 
 __all__ = ["Settings", "evaluate", "fit"]
 
+CRITIC = 0.3  # factor on the learning rate for the discriminator
 EVALUATE_AT = (500, 2500, 5000, 7500, 10000)  # levels
 
 
@@ -30,7 +32,7 @@ class Settings:
     """One run.
 
     minutes: budget of this stage, over all resumes; the schedule is laid over it.
-    rate: peak learning rate; entropy, chain: factors on it for the entropy path and for the
+    rate: peak learning rate; entropy, chain: factors on it for all but the transforms and for the
         strided convolutions of the transforms.
     batch: crops per step and process; clip: gradient norm.
     hold: share of the budget before the cosine decay; warmup: steps.
@@ -40,7 +42,7 @@ class Settings:
 
     minutes: float
     rate: float = 1e-3
-    entropy: float = 1.0
+    entropy: float = 4.0
     chain: float = 0.1
     batch: int = 8
     clip: float = 1.0
@@ -81,15 +83,41 @@ def _groups(objective: Objective, settings: Settings) -> list[dict[str, Any]]:
     disturbs every pixel, which high qualities feel first, while residual branches start at zero
     and have everything to learn. So the chain takes smaller steps.
     """
-    layers = tuple(objective.model.integer_layers())
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in objective.model.named_parameters():
-        if name.rpartition(".")[0] in layers:
-            factor = settings.entropy
-        else:
+        if name.partition(".")[0] in TRANSFORMS:
             factor = settings.chain if ".convs." in name else 1.0
-        groups.setdefault(factor, []).append(parameter)
+        else:
+            factor = settings.entropy
+        if parameter.requires_grad:
+            groups.setdefault(factor, []).append(parameter)
     return [{"params": params, "factor": factor} for factor, params in groups.items()]
+
+
+class _Critic:
+    """The discriminator's side of adversarial training."""
+
+    def __init__(self, objective: AdversarialObjective, settings: Settings) -> None:
+        self.objective = objective
+        self.optimizer = torch.optim.AdamW(
+            objective.discriminator.parameters(), CRITIC * settings.rate, betas=(0.5, 0.9)
+        )
+
+    def learn(self, x: Tensor, out: dict[str, Tensor]) -> None:
+        """Take one step on images and what the codec made of them."""
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(self.objective.judge(x, out))
+        self.optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "weights": self.objective.discriminator.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.objective.discriminator.load_state_dict(state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
 
 
 class _Run:
@@ -100,6 +128,9 @@ class _Run:
         groups = _groups(objective, settings)
         self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
         average = get_ema_multi_avg_fn(settings.average)  # type: ignore[no-untyped-call]
+        self.critic: _Critic | None = None
+        if isinstance(objective, AdversarialObjective):
+            self.critic = _Critic(objective, settings)
         self.ema = AveragedModel(objective, multi_avg_fn=average)
         self.step, self.elapsed = 0, 0.0
         self.losses: list[float] = []  # since the last log row
@@ -110,15 +141,18 @@ class _Run:
         factor = _scale(self.settings, self.step, self.elapsed / (self.settings.minutes * 60))
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.rate * group["factor"] * factor
-        loss = forward(x, level)["loss"]
+        out = forward(x, level)
+        loss = out["loss"]
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.objective.parameters(), self.settings.clip)
+        norm = nn.utils.clip_grad_norm_(self.objective.model.parameters(), self.settings.clip)
         if torch.isfinite(norm):
             self.optimizer.step()
             self.ema.update_parameters(self.objective)
             self.losses.append(float(loss.detach()))
             self.norms.append(float(norm))
+            if self.critic is not None:
+                self.critic.learn(x, out)
         self.step += 1
 
     def log(self, held_out: list[Tensor], path: Path) -> None:
@@ -151,6 +185,8 @@ class _Run:
             "step": self.step,
             "elapsed": self.elapsed,
         }
+        if self.critic is not None:
+            state["critic"] = self.critic.state_dict()
         torch.save(state, path.with_suffix(".tmp"))
         os.replace(path.with_suffix(".tmp"), path)
 
@@ -160,6 +196,8 @@ class _Run:
         self.averaged.model.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.elapsed = state["step"], state["elapsed"]
+        if self.critic is not None:
+            self.critic.load_state_dict(state["critic"])
 
 
 def fit(
@@ -167,6 +205,8 @@ def fit(
 ) -> Path:
     """Train until the time is up; returns the checkpoint. Resumes if the folder has one."""
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    if world > 1 and isinstance(objective, AdversarialObjective):
+        raise ValueError(f"adversarial training: found {world} processes, allowed is 1")
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
     run = _Run(objective, settings)

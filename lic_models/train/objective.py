@@ -11,7 +11,9 @@ from ..base import Model
 from ..entropy import UNIT, estimate
 from ..levels import LEVEL_MAX, LEVEL_MIN, LMBDA_MAX, LMBDA_MIN
 
-__all__ = ["Objective", "lambdas"]
+__all__ = ["TRANSFORMS", "Objective", "lambdas"]
+
+TRANSFORMS = ("g_a", "g_s", "gain", "inverse_gain")  # what models with other contexts can share
 
 BALANCE = 0.55  # loss grows about as lambda^0.55; dividing it out lets every level count alike
 
@@ -23,20 +25,31 @@ def lambdas(level: Tensor) -> Tensor:
 
 
 class Objective(nn.Module):
-    """The loss as a module, so that data parallelism can wrap it."""
+    """The loss as a module, so that data parallelism can wrap it.
 
-    def __init__(self, model: Model) -> None:
+    With `rate_only` the transforms stay as they are and nothing is synthesised in training.
+    """
+
+    def __init__(self, model: Model, rate_only: bool = False) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.rate_only = model, rate_only
+        if rate_only:
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(name.partition(".")[0] not in TRANSFORMS)
 
     def forward(self, x: Tensor, level: Tensor, noise: bool = True) -> dict[str, Tensor]:
-        """Return `loss` (scalar), `bpp` and `mse` (B,) for images (B, 3, H, W) in [0, 1]."""
+        """Return `loss` (scalar), `bpp` and `mse` (B,) for images (B, 3, H, W) in [0, 1].
+
+        Also `x_hat`, and `y_hat` (B, M, H/16, W/16) in units of a step.
+        """
         device = x.device.type
         with torch.autocast(device, dtype=torch.bfloat16, enabled=self.training):
             latents = self.model.latents(self.model.analyse(x, level), level)
         latents, bits = estimate(self.model, latents, level, noise=noise)
+        brief = self.rate_only and self.training
+        y_hat = latents["y"] / UNIT
         with torch.autocast(device, dtype=torch.bfloat16, enabled=self.training):
-            x_hat = self.model.synthesise(latents["y"] / UNIT, level)
+            x_hat = x if brief else self.model.synthesise(y_hat, level)
         if not self.training:
             x_hat = x_hat.clamp(0, 1)
         mse = (x_hat.float() - x).square().flatten(1).mean(1)
@@ -44,4 +57,4 @@ class Objective(nn.Module):
         weight = lambdas(level)
         middle = math.sqrt(LMBDA_MIN * LMBDA_MAX)
         loss = (bpp + weight * 255**2 * mse) * (weight / middle) ** -BALANCE
-        return {"loss": loss.mean(), "bpp": bpp, "mse": mse}
+        return {"loss": loss.mean(), "bpp": bpp, "mse": mse, "x_hat": x_hat, "y_hat": y_hat}

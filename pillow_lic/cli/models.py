@@ -18,16 +18,10 @@ __all__ = ["command", "report"]
 
 def _installed(name: str) -> list[Found]:
     """Return all weights of a model that can be found, newest generation first."""
-    from lic_models import errors, weights
+    from lic_models import weights
 
-    found = set()
-    for folder in weights.folders():
-        for path in folder.glob(f"{name}-*.safetensors"):
-            try:
-                digest = bytes.fromhex(path.stem.rpartition("-")[2])
-                found.add(weights.find(name, digest))  # the one that `load` would take
-            except (ValueError, errors.WeightsNotFound):
-                continue  # named otherwise than weights are, which nobody finds
+    # by fingerprint, the one that `load` would take
+    found = {weights.find(name, each.fingerprint) for each in weights.installed(name)}
     return sorted(found, key=lambda each: (-each.generation, each.fingerprint))
 
 
@@ -36,12 +30,14 @@ def _row(found: Found) -> dict[str, Any]:
     from safetensors import safe_open
 
     import lic_models
+    from lic_models.cost import cost
     from lic_models.errors import WeightsError
 
     row: dict[str, Any] = {
         "fingerprint": found.fingerprint.hex(),
         "generation": found.generation,
         "parameters": None,
+        "kmac_per_pixel": None,
         "bytes": found.path.stat().st_size,
         "path": str(found.path),
         "notes": {},
@@ -50,6 +46,7 @@ def _row(found: Found) -> dict[str, Any]:
     try:
         codec = lic_models.load(found.model, "cpu", found.fingerprint)
         row["parameters"] = sum(p.numel() for p in codec.model.parameters())
+        row["kmac_per_pixel"] = {k: round(v, 2) for k, v in cost(codec.model)._asdict().items()}
         with safe_open(found.path, framework="numpy") as file:
             row["notes"] = {k: v for k, v in sorted(file.metadata().items()) if k != "config"}
     except WeightsError as error:
@@ -89,7 +86,7 @@ def _show(models: list[dict[str, Any]]) -> None:
     table = Table("model")
     table.add_column("id", justify="right")
     table.add_column("weights", no_wrap=True)
-    for title in ("gen.", "parameters", "bytes"):
+    for title in ("gen.", "parameters", "kMAC/px", "bytes"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("from", overflow="fold")
     for model in models:
@@ -97,10 +94,14 @@ def _show(models: list[dict[str, Any]]) -> None:
         if not model["weights"]:
             table.add_row(*start, "none installed")
         for row in model["weights"]:
-            count = "damaged" if row["problem"] else f"{row['parameters']:,}"
-            numbers = str(row["generation"]), count, f"{row['bytes']:,}"
+            count, work = "damaged", ""
+            if not row["problem"]:
+                count = f"{row['parameters']:,}"
+                work = " + ".join(f"{v:.1f}" for v in row["kmac_per_pixel"].values())
+            numbers = str(row["generation"]), count, work, f"{row['bytes']:,}"
             table.add_row(*start, row["fingerprint"], *numbers, Text(_place(row["path"])))
     console.print(table)
+    console.print("kMAC/px: thousands of multiply-accumulates per pixel, encoding + decoding")
     for model in models:
         console.print(f"{model['name']}: {model['paper']}", markup=False)
 

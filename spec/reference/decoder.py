@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .container import Container, parse
 from .errors import PayloadError
-from .layers import Integers, saturate, shuffle
+from .layers import Integers, both, saturate, shuffle
 from .rangecoder import Reader, Table, read_tables, write
 from .weights import Model, find
 
@@ -78,12 +78,12 @@ def decode_tile(
     for k, channels in enumerate(model.config["groups"]):
         known = [features]
         if k:
-            before = saturate(np.concatenate(groups))
+            before = np.concatenate([both(group) for group in groups])
             first = layer(f"channel.{k - 1}.layers.0", before)
             known.append(layer(f"channel.{k - 1}.layers.1", first))
         group = np.zeros((channels, *size), np.int64)
         for mask in (anchors, ~anchors):
-            near = np.where(anchors, 0, layer(f"spatial.{k}", saturate(group)))
+            near = np.where(anchors, 0, layer(f"spatial.{k}", both(group)))
             name = f"parameters_y.{k}"
             inner = layer(f"{name}.body.layers.0", np.concatenate([*known, near]))
             inner = layer(f"{name}.body.layers.1", inner)

@@ -15,6 +15,14 @@ def saturate(values: Integers) -> Integers:
     return np.clip(values, -ACTIVATION_MAX, ACTIVATION_MAX)
 
 
+def both(values: Integers) -> Integers:
+    """Return values, saturated, and their magnitudes (models.md, section 4)."""
+    values = saturate(values)
+    n = np.abs(values) + 16
+    e = sum((n >= 16 << power).astype(np.int64) for power in range(1, 7))
+    return np.concatenate([values, 16 * e + (n >> e) - 16])
+
+
 def shuffle(values: Integers) -> Integers:
     """Make one channel of double size from each four."""
     channels, height, width = values.shape
@@ -43,7 +51,7 @@ class Layer:
         """Convolve as float64 matrix products, one per kernel element.
 
         The products are exact in whatever order BLAS adds: every partial sum is an integer of
-        at most sum |weight| * |input| <= 192 * 25 * 2^15 * 1023 < 2^38 in magnitude, and float64
+        at most sum |weight| * |input| <= 384 * 25 * 2^15 * 1023 < 2^39 in magnitude, and float64
         holds every integer up to 2^53, so no addition rounds.
         """
         inputs, height, width = values.shape

@@ -50,17 +50,21 @@ class Synthesis:
                 out[:, rows, columns] += piece.reshape(outputs, height, width)
         return out[:, p : p + 2 * height, p : p + 2 * width] + bias[:, None, None]
 
+    def at(self, name: str) -> Floats:
+        """Return a tensor's values at the level, to be used per channel."""
+        rows = self.tensor(name)
+        row: Floats = rows[self.n] + (rows[self.n + 1] - rows[self.n]) * np.float32(self.t)
+        return row[:, None, None]
+
     def gain(self, name: str, x: Floats) -> Floats:
-        log = self.tensor(f"{name}.log")
-        row = log[self.n] + (log[self.n + 1] - log[self.n]) * np.float32(self.t)
-        scaled: Floats = x * np.exp(row)[:, None, None]
+        scaled: Floats = x * np.exp(self.at(f"{name}.log"))
         return scaled
 
     def bottlenecks(self, name: str, count: int, x: Floats) -> Floats:
-        for unit in range(count):
-            inner = self.conv(f"{name}.{unit}.body.0", x).clip(0)
-            inner = self.conv(f"{name}.{unit}.body.2", inner).clip(0)
-            x = x + self.conv(f"{name}.{unit}.body.4", inner)
+        for block in (f"{name}.blocks.{unit}" for unit in range(count)):
+            inner = (self.conv(f"{block}.first", x) + self.at(f"{block}.bias.rows")).clip(0)
+            inner = self.conv(f"{block}.middle", inner).clip(0)
+            x = x + self.gain(f"{block}.gain", self.conv(f"{block}.last", inner))
         return x
 
     def attention(self, name: str, x: Floats) -> Floats:
@@ -68,8 +72,8 @@ class Synthesis:
         trunk = self.bottlenecks(f"{name}.trunk", units, x)
         branch = self.bottlenecks(f"{name}.branch", units, x)
         # The sigmoid by way of tanh, which does not overflow.
-        gate = 0.5 + 0.5 * np.tanh(0.5 * self.conv(f"{name}.branch.{units}", branch))
-        mixed: Floats = x + self.tensor(f"{name}.scale") * trunk * gate
+        gate = 0.5 + 0.5 * np.tanh(0.5 * self.conv(f"{name}.mask", branch))
+        mixed: Floats = x + self.at(f"{name}.scale") * trunk * gate
         return mixed
 
     def __call__(self, x: Floats) -> Floats:

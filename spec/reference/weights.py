@@ -53,10 +53,10 @@ def layer_list(config: dict[str, Any]) -> dict[str, tuple[int, int, int, tuple[i
     before = 0
     for k, channels in enumerate(config["groups"]):
         if k:
-            out[f"channel.{k - 1}.layers.0"] = (3, before, context, RELU)
+            out[f"channel.{k - 1}.layers.0"] = (3, 2 * before, context, RELU)
             out[f"channel.{k - 1}.layers.1"] = (3, context, context, RELU)
         near = min(2 * channels, most)
-        out[f"spatial.{k}"] = (kernel, channels, near, SIGNED)
+        out[f"spatial.{k}"] = (kernel, 2 * channels, near, SIGNED)
         name = f"parameters_y.{k}"
         inputs = features + (context if k else 0) + near
         out[f"{name}.body.layers.0"] = (1, inputs, hidden[0], RELU)

@@ -1,0 +1,96 @@
+"""High-fidelity generative compression (Mentzer, Toderici, Tschannen and Agustsson, NeurIPS 2020).
+
+    x --E--> y --gain--> round --------------> y_hat --1/gain--> G --> x_hat --> D(x_hat, y_hat)
+             |             ^ mean, scale
+             h_a           |
+             z --round--> h_s
+
+A mean-scale hyperprior whose decoder is a generator: besides the squared error, training asks a
+discriminator that knows y_hat whether an image looks real (`train/adversarial.py`). Differences
+from the paper: one set of weights covers all rates through gains and level biases, E and G stand
+beside linear chains, h_a sees asinh(y) beside magnitudes, z has a Gaussian per channel and level
+instead of a learned density, and textures are compared by wavelets, not by a network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from ..base import Step, Steps
+from ..channelnorm import NormAnalysis, NormSynthesis
+from ..hyper import Hyperprior
+from ..integer_blocks import Parameters
+from ..registry import register
+
+__all__ = ["Config", "Hific"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Widths; the defaults are those that ship.
+
+    widths: channels of E and G at the image's size and after each stride; chain: of the linear
+    chains at 1/2, 1/4 and 1/8; blocks: residual blocks of G; M: of y; Z: of z; hyper: width of
+    h_a and h_s; features: of h_s's output; hidden: of the parameter network.
+    """
+
+    widths: tuple[int, int, int, int, int] = (8, 32, 64, 96, 192)
+    chain: tuple[int, int, int] = (12, 48, 96)
+    blocks: int = 3
+    M: int = 192
+    Z: int = 96
+    hyper: int = 128
+    features: int = 192
+    hidden: tuple[int, int] = (256, 192)
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        return (self.M,)
+
+
+PAPER = Config(
+    widths=(60, 120, 240, 480, 960),
+    blocks=9,
+    M=220,
+    Z=320,
+    hyper=320,
+    features=320,
+    hidden=(320, 220),
+)
+TOY = Config(
+    widths=(8, 8, 12, 12, 16),
+    chain=(12, 12, 16),
+    blocks=1,
+    M=16,
+    Z=4,
+    hyper=8,
+    features=12,
+    hidden=(12, 12),
+)
+
+
+@register("hific", id=6)
+class Hific(Hyperprior):
+    """Encoder and generator with a mean-scale hyperprior."""
+
+    paper = "Mentzer et al., High-Fidelity Generative Image Compression, NeurIPS 2020, "
+    paper += "arXiv:2006.09965"
+    configs: ClassVar[dict[str, Any]] = {"paper": PAPER, "toy": TOY}
+
+    def __init__(self, config: Config) -> None:
+        c = config
+        g_a = NormAnalysis(c.widths, c.chain, c.M)
+        g_s = NormSynthesis(c.widths, c.chain, c.M, blocks=c.blocks)
+        super().__init__(config, g_a, g_s)
+        self.parameters_y = nn.ModuleList([Parameters(c.features, c.hidden, c.M)])
+
+    @classmethod
+    def configure(cls, **values: Any) -> Config:
+        return Config(**values)
+
+    def steps_y(self, features: Tensor, level: Any, known: Tensor | None) -> Steps:
+        mean, index = self.parameters_y[0](features, level)
+        yield Step("y", slice(0, self.config.M), None, mean, index)

@@ -1,0 +1,87 @@
+"""Coding orders: what is decoded in parts is what training sees at once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lic_models import registry
+from lic_models.base import Step
+from lic_models.contexts import KERNEL
+from lic_models.entropy import drive, estimate
+from lic_models.positions import Neighbourhood, causal_offsets, put, wavefronts
+
+LEVEL = torch.tensor([3000.0, 8000.0])
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 9), (7, 1), (5, 8)])
+def test_wavefronts_follow_the_raster_order(height: int, width: int):
+    """Each position once, after all its causal neighbours, in W + 3 (H - 1) waves."""
+    waves = wavefronts(height, width, KERNEL, "cpu")
+    assert sorted(torch.cat(waves).tolist()) == list(range(height * width))
+    assert len(waves) == width + 3 * (height - 1) or width < 3
+    when = {p: n for n, wave in enumerate(waves) for p in wave.tolist()}
+    for position, wave in when.items():
+        i, j = divmod(position, width)
+        for di, dj in causal_offsets(KERNEL):
+            if 0 <= i + di < height and 0 <= j + dj < width:
+                assert when[(i + di) * width + j + dj] < wave
+
+
+def test_neighbourhood_is_a_padded_window():
+    a = torch.arange(2 * 3 * 4 * 5.0).view(2, 3, 4, 5)
+    around = Neighbourhood(a.shape, causal_offsets(5), a.device)
+    everywhere = torch.arange(20)
+    around.put(everywhere, a.flatten(2).unsqueeze(2))
+    found = around.around(everywhere)
+    windows = torch.nn.functional.unfold(a, 5, padding=2).view(2, 3, 25, 20)[:, :, :12]
+    assert torch.equal(found, windows.transpose(1, 2).reshape(2, 36, 1, 20))
+
+
+def test_waves_compute_what_one_masked_convolution_does():
+    """Means and indices of the wavefronts equal those of all positions at once."""
+    torch.manual_seed(0)
+    cls = registry.lookup("minnen2018")
+    model = cls(cls.configs["toy"])
+    for layer in model.integer_layers().values():
+        torch.nn.init.uniform_(layer.bias, -1.0, 3.0)
+        if not layer.weight.any():
+            torch.nn.init.normal_(layer.weight, std=0.2)
+    shapes = model.shapes(64, 192)
+    y = torch.randn(2, *shapes["y"]) * 5
+    latents = {"z": torch.randn(2, *shapes["z"]) * 2, "y": y}
+    found: list[Step] = []
+
+    def answer(step: Step) -> torch.Tensor:
+        found.append(step)
+        if step.latent == "z":
+            return (latents["z"] * 16).round()
+        value = y.flatten(2)[:, :, step.positions].unsqueeze(2) * 16
+        return ((value - step.mean) / 16).round() * 16 + step.mean
+
+    with torch.no_grad():
+        sent = drive(model, shapes, LEVEL, answer)
+        count = len(found)
+        drive(model, shapes, LEVEL, answer, known=sent["y"])
+    assert count == 1 + 12 + 3 * 3
+    assert len(found) == count + 2
+    once = found[-1]
+    assert once.index.float().std() > 0
+    for name in ("mean", "index"):
+        whole = torch.zeros(y.shape)
+        for step in found[1:count]:
+            whole = put(whole, step.positions, getattr(step, name))
+        assert torch.equal(whole.flatten(2), getattr(once, name).squeeze(2))
+
+
+def test_training_of_waves_is_one_step():
+    """Its bits are close to those of the true order; only the contexts' rounding differs."""
+    torch.manual_seed(0)
+    cls = registry.lookup("minnen2018")
+    model = cls(cls.configs["toy"])
+    torch.nn.init.constant_(model.parameters_y[0].index.bias, 5.0)
+    latents = {"z": torch.randn(2, 4, 1, 1), "y": torch.randn(2, 16, 4, 4) * 3}
+    with torch.no_grad():
+        _, training = estimate(model, latents, LEVEL, noise=True)
+        _, true = estimate(model, latents, LEVEL, noise=False)
+    assert torch.allclose(training, true, rtol=0.05)

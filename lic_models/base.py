@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -65,7 +65,7 @@ class Model(nn.Module, ABC):
     model_id: ClassVar[int]
     paper: ClassVar[str]
     stride: ClassVar[int] = 64  # padded image sizes are multiples of this
-    configs: ClassVar[dict[str, Any]] = {}  # "paper": published widths, "toy": widths for tests
+    configs: ClassVar[dict[str, Any]]  # dataclasses: "shipped", "paper" (published), "toy" (tests)
     pixels: ClassVar[int] = 16  # per sample of y
     halo: ClassVar[int] = 8  # samples of y around a region that its pixels depend on, at most
 
@@ -74,9 +74,9 @@ class Model(nn.Module, ABC):
         self.config = config
 
     @classmethod
-    @abstractmethod
     def configure(cls, **values: Any) -> Any:
-        """Return the configuration with these values over the shipped defaults."""
+        """Return the shipped configuration with these values in it."""
+        return replace(cls.configs["shipped"], **values)
 
     @abstractmethod
     def analyse(self, x: Tensor, level: Tensor) -> Tensor:

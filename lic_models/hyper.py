@@ -24,27 +24,38 @@ from .integer import saturate
 from .integer_blocks import IntStack, Prior
 from .layers import Gain, LevelBias
 
-__all__ = ["Hyperprior", "Transformed", "Widths"]
+__all__ = ["GdnWidths", "HyperWidths", "Hyperprior", "Transformed", "Widths"]
 
 
 @dataclass(frozen=True)
 class Widths:
-    """Widths of a model on GDN transforms; the defaults are those that ship.
+    """Widths of a model; the defaults, here and in subclasses, are those that ship.
 
-    N: channels of the transforms; M: of y; Z: of z. hyper: width of h_a and h_s; features: of
-    h_s's output.
+    M: channels of y.
     """
 
-    N: int = 96
     M: int = 192
-    Z: int = 96
-    hyper: int = 128
-    features: int = 192
 
     @property
     def groups(self) -> tuple[int, ...]:
         """Channels of y that share a coding step."""
         return (self.M,)
+
+
+@dataclass(frozen=True)
+class HyperWidths(Widths):
+    """Z: channels of z. hyper: width of h_a and h_s; features: of h_s's output."""
+
+    Z: int = 96
+    hyper: int = 128
+    features: int = 192
+
+
+@dataclass(frozen=True)
+class GdnWidths(HyperWidths):
+    """N: channels of GDN transforms."""
+
+    N: int = 96
 
 
 class Transformed(Model):

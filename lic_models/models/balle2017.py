@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..base import Latents, Step, Steps
 from ..gdn import GdnAnalysis, GdnSynthesis
-from ..hyper import Transformed
+from ..hyper import Transformed, Widths
 from ..integer_blocks import MixturePrior
 from ..registry import register
 
@@ -27,15 +27,10 @@ __all__ = ["Balle2017", "Config"]
 
 
 @dataclass(frozen=True)
-class Config:
-    """N: channels of the transforms; M: of y. The defaults are those that ship."""
+class Config(Widths):
+    """N: channels of the transforms."""
 
     N: int = 96
-    M: int = 192
-
-    @property
-    def groups(self) -> tuple[int, ...]:
-        return (self.M,)
 
 
 PAPER = Config(N=192, M=320)
@@ -47,16 +42,12 @@ class Balle2017(Transformed):
     """GDN transforms and a factorised prior."""
 
     paper = "Balle et al., End-to-end Optimized Image Compression, ICLR 2017, arXiv:1611.01704"
-    configs: ClassVar[dict[str, Any]] = {"paper": PAPER, "toy": TOY}
+    configs: ClassVar[dict[str, Any]] = {"shipped": Config(), "paper": PAPER, "toy": TOY}
 
     def __init__(self, config: Config) -> None:
         c = config
         super().__init__(config, GdnAnalysis(c.N, c.M), GdnSynthesis(c.N, c.M))
         self.parameters_y = nn.ModuleList([MixturePrior(c.M)])
-
-    @classmethod
-    def configure(cls, **values: Any) -> Config:
-        return Config(**values)
 
     def latents(self, y: Tensor, level: Tensor) -> Latents:
         return {"y": y}

@@ -19,15 +19,15 @@ from torch import Tensor, nn
 
 from ..base import Step, Steps
 from ..gdn import GdnAnalysis, GdnSynthesis
-from ..hyper import Hyperprior, Widths
+from ..hyper import GdnWidths, Hyperprior
 from ..integer_blocks import Scales
 from ..registry import register
 
 __all__ = ["Balle2018"]
 
 
-PAPER = Widths(N=192, M=320, Z=192, hyper=192, features=320)
-TOY = Widths(N=12, M=16, Z=4, hyper=8, features=12)
+PAPER = GdnWidths(N=192, M=320, Z=192, hyper=192, features=320)
+TOY = GdnWidths(N=12, M=16, Z=4, hyper=8, features=12)
 
 
 @register("balle2018", id=2)
@@ -36,16 +36,12 @@ class Balle2018(Hyperprior):
 
     paper = "Balle et al., Variational Image Compression with a Scale Hyperprior, ICLR 2018, "
     paper += "arXiv:1802.01436"
-    configs: ClassVar[dict[str, Any]] = {"paper": PAPER, "toy": TOY}
+    configs: ClassVar[dict[str, Any]] = {"shipped": GdnWidths(), "paper": PAPER, "toy": TOY}
 
-    def __init__(self, config: Widths) -> None:
+    def __init__(self, config: GdnWidths) -> None:
         c = config
         super().__init__(config, GdnAnalysis(c.N, c.M), GdnSynthesis(c.N, c.M))
         self.parameters_y = nn.ModuleList([Scales(c.features, c.M)])
-
-    @classmethod
-    def configure(cls, **values: Any) -> Widths:
-        return Widths(**values)
 
     def steps_y(self, features: Tensor, level: Any, known: Tensor | None) -> Steps:
         index = self.parameters_y[0](features, level)

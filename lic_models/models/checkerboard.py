@@ -16,37 +16,23 @@ a Gaussian per channel and level instead of a learned density.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
 from ..base import Steps
 from ..contexts import two_passes
 from ..gdn import GdnAnalysis, GdnSynthesis
-from ..hyper import Hyperprior, Widths
+from ..hyper import Hyperprior
 from ..integer import FULL, IntConv2d
 from ..integer_blocks import Parameters
 from ..positions import checkerboard_taps
 from ..registry import register
+from .minnen2018 import Config, Minnen2018
 
-__all__ = ["Checkerboard", "Config"]
+__all__ = ["Checkerboard"]
 
 KERNEL = 5
-
-
-@dataclass(frozen=True)
-class Config(Widths):
-    """Widths of the context too.
-
-    context: channels of the spatial context; hidden: of the parameter network."""
-
-    context: int = 192
-    hidden: tuple[int, int] = (256, 192)
-
-
-PAPER = Config(N=192, M=320, Z=192, hyper=192, features=640, context=640, hidden=(1066, 853))
-TOY = Config(N=12, M=16, Z=4, hyper=8, features=12, context=8, hidden=(12, 12))
 
 
 @register("checkerboard", id=7)
@@ -55,7 +41,7 @@ class Checkerboard(Hyperprior):
 
     paper = "He et al., Checkerboard Context Model for Efficient Learned Image Compression, "
     paper += "CVPR 2021, arXiv:2103.15306"
-    configs: ClassVar[dict[str, Any]] = {"paper": PAPER, "toy": TOY}
+    configs = Minnen2018.configs  # as wide as what it speeds up
 
     def __init__(self, config: Config) -> None:
         c = config
@@ -63,10 +49,6 @@ class Checkerboard(Hyperprior):
         taps = checkerboard_taps(KERNEL)
         self.spatial = IntConv2d(2 * c.M, c.context, KERNEL, lo=-FULL, mask=taps)
         self.parameters_y = nn.ModuleList([Parameters(c.features + c.context, c.hidden, c.M)])
-
-    @classmethod
-    def configure(cls, **values: Any) -> Config:
-        return Config(**values)
 
     def steps_y(self, features: Tensor, level: Any, known: Tensor | None) -> Steps:
         channels = slice(0, self.config.M)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ..base import Steps
 from ..contexts import TAPS, waves
-from ..hyper import Hyperprior
+from ..hyper import Hyperprior, HyperWidths
 from ..integer import FULL, IntConv2d
 from ..integer_blocks import MixtureParameters
 from ..registry import register
@@ -33,26 +33,17 @@ __all__ = ["Cheng2020", "Config"]
 
 
 @dataclass(frozen=True)
-class Config:
-    """Widths; the defaults are those that ship.
+class Config(HyperWidths):
+    """Widths of the transforms and the context.
 
-    widths: channels after each of the first three strides; M: of y; Z: of z; units: residual
-    bottlenecks per attention branch. hyper: width of h_a and h_s; features: of h_s's output;
-    context: of the masked context; hidden: of the parameter network.
+    widths: channels after each of the first three strides; units: residual bottlenecks per
+    attention branch; context: channels of the masked context; hidden: of the parameter network.
     """
 
     widths: tuple[int, int, int] = (32, 64, 128)
-    M: int = 192
-    Z: int = 96
     units: int = 1
-    hyper: int = 128
-    features: int = 192
     context: int = 192
     hidden: tuple[int, int] = (256, 192)
-
-    @property
-    def groups(self) -> tuple[int, ...]:
-        return (self.M,)
 
 
 PAPER = Config(
@@ -73,7 +64,7 @@ class Cheng2020(Hyperprior):
 
     paper = "Cheng et al., Learned Image Compression with Discretized Gaussian Mixture "
     paper += "Likelihoods and Attention Modules, CVPR 2020, arXiv:2001.01568"
-    configs: ClassVar[dict[str, Any]] = {"paper": PAPER, "toy": TOY}
+    configs: ClassVar[dict[str, Any]] = {"shipped": Config(), "paper": PAPER, "toy": TOY}
 
     def __init__(self, config: Config) -> None:
         c = config
@@ -83,10 +74,6 @@ class Cheng2020(Hyperprior):
         self.context = IntConv2d(TAPS * 2 * c.M, c.context, lo=-FULL)
         heads = MixtureParameters(c.features + c.context, c.hidden, c.M)
         self.parameters_y = nn.ModuleList([heads])
-
-    @classmethod
-    def configure(cls, **values: Any) -> Config:
-        return Config(**values)
 
     def steps_y(self, features: Tensor, level: Any, known: Tensor | None) -> Steps:
         yield from waves(self.config.M, features, self.context, self.parameters_y[0], level, known)

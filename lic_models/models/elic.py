@@ -94,7 +94,7 @@ class Elic(Hyperprior):
 
     paper = "He et al., ELIC: Efficient Learned Image Compression with Unevenly Grouped "
     paper += "Space-Channel Contextual Adaptive Coding, CVPR 2022, arXiv:2203.10886"
-    configs: ClassVar[dict[str, Any]] = {"paper": PAPER, "toy": TOY}
+    configs: ClassVar[dict[str, Any]] = {"shipped": Config(), "paper": PAPER, "toy": TOY}
 
     def __init__(self, config: Config) -> None:
         c = config
@@ -117,10 +117,6 @@ class Elic(Hyperprior):
             Parameters(c.features + (c.context if k else 0) + s, c.hidden, g)
             for k, (g, s) in enumerate(zip(c.groups, near, strict=True))
         )
-
-    @classmethod
-    def configure(cls, **values: Any) -> Config:
-        return Config(**values)
 
     def steps_y(self, features: Tensor, level: Any, known: Tensor | None) -> Steps:
         done: list[Tensor] = []

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ..base import Step, Steps
 from ..channelnorm import NormAnalysis, NormSynthesis
-from ..hyper import Hyperprior
+from ..hyper import Hyperprior, HyperWidths
 from ..integer_blocks import Parameters
 from ..registry import register
 
@@ -29,26 +29,17 @@ __all__ = ["Config", "Hific"]
 
 
 @dataclass(frozen=True)
-class Config:
-    """Widths; the defaults are those that ship.
+class Config(HyperWidths):
+    """Widths of the transforms and the parameter network.
 
     widths: channels of E and G at the image's size and after each stride; chain: of the linear
-    chains at 1/2, 1/4 and 1/8; blocks: residual blocks of G; M: of y; Z: of z; hyper: width of
-    h_a and h_s; features: of h_s's output; hidden: of the parameter network.
+    chains at 1/2, 1/4 and 1/8; blocks: residual blocks of G; hidden: of the parameter network.
     """
 
     widths: tuple[int, int, int, int, int] = (8, 32, 64, 96, 192)
     chain: tuple[int, int, int] = (12, 48, 96)
     blocks: int = 3
-    M: int = 192
-    Z: int = 96
-    hyper: int = 128
-    features: int = 192
     hidden: tuple[int, int] = (256, 192)
-
-    @property
-    def groups(self) -> tuple[int, ...]:
-        return (self.M,)
 
 
 PAPER = Config(
@@ -78,7 +69,7 @@ class Hific(Hyperprior):
 
     paper = "Mentzer et al., High-Fidelity Generative Image Compression, NeurIPS 2020, "
     paper += "arXiv:2006.09965"
-    configs: ClassVar[dict[str, Any]] = {"paper": PAPER, "toy": TOY}
+    configs: ClassVar[dict[str, Any]] = {"shipped": Config(), "paper": PAPER, "toy": TOY}
 
     def __init__(self, config: Config) -> None:
         c = config
@@ -86,10 +77,6 @@ class Hific(Hyperprior):
         g_s = NormSynthesis(c.widths, c.chain, c.M, blocks=c.blocks)
         super().__init__(config, g_a, g_s)
         self.parameters_y = nn.ModuleList([Parameters(c.features, c.hidden, c.M)])
-
-    @classmethod
-    def configure(cls, **values: Any) -> Config:
-        return Config(**values)
 
     def steps_y(self, features: Tensor, level: Any, known: Tensor | None) -> Steps:
         mean, index = self.parameters_y[0](features, level)

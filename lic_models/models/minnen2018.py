@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ..base import Steps
 from ..contexts import TAPS, waves
 from ..gdn import GdnAnalysis, GdnSynthesis
-from ..hyper import Hyperprior, Widths
+from ..hyper import GdnWidths, Hyperprior
 from ..integer import FULL, IntConv2d
 from ..integer_blocks import Parameters
 from ..registry import register
@@ -33,10 +33,8 @@ __all__ = ["Config", "Minnen2018"]
 
 
 @dataclass(frozen=True)
-class Config(Widths):
-    """Widths of the context too.
-
-    context: channels of the masked context; hidden: of the parameter network."""
+class Config(GdnWidths):
+    """context: channels of the spatial context; hidden: of the parameter network."""
 
     context: int = 192
     hidden: tuple[int, int] = (256, 192)
@@ -52,17 +50,13 @@ class Minnen2018(Hyperprior):
 
     paper = "Minnen et al., Joint Autoregressive and Hierarchical Priors for Learned Image "
     paper += "Compression, NeurIPS 2018, arXiv:1809.02736"
-    configs: ClassVar[dict[str, Any]] = {"paper": PAPER, "toy": TOY}
+    configs: ClassVar[dict[str, Any]] = {"shipped": Config(), "paper": PAPER, "toy": TOY}
 
     def __init__(self, config: Config) -> None:
         c = config
         super().__init__(config, GdnAnalysis(c.N, c.M), GdnSynthesis(c.N, c.M))
         self.context = IntConv2d(TAPS * 2 * c.M, c.context, lo=-FULL)
         self.parameters_y = nn.ModuleList([Parameters(c.features + c.context, c.hidden, c.M)])
-
-    @classmethod
-    def configure(cls, **values: Any) -> Config:
-        return Config(**values)
 
     def steps_y(self, features: Tensor, level: Any, known: Tensor | None) -> Steps:
         yield from waves(self.config.M, features, self.context, self.parameters_y[0], level, known)

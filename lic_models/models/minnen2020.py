@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from ..base import Step, Steps
 from ..contexts import evidence
 from ..gdn import GdnAnalysis, GdnSynthesis
-from ..hyper import Hyperprior, Widths
+from ..hyper import GdnWidths, Hyperprior
 from ..integer_blocks import IntStack, Parameters
 from ..registry import register
 
@@ -34,7 +34,7 @@ __all__ = ["Config", "Minnen2020"]
 
 
 @dataclass(frozen=True)
-class Config(Widths):
+class Config(GdnWidths):
     """Widths of the slices' networks too.
 
     slices: how many, of equal size; support: earlier slices that a slice knows, at most.
@@ -65,7 +65,7 @@ class Minnen2020(Hyperprior):
 
     paper = "Minnen and Singh, Channel-wise Autoregressive Entropy Models for Learned Image "
     paper += "Compression, ICIP 2020, arXiv:2007.08739"
-    configs: ClassVar[dict[str, Any]] = {"paper": PAPER, "toy": TOY}
+    configs: ClassVar[dict[str, Any]] = {"shipped": Config(), "paper": PAPER, "toy": TOY}
 
     def __init__(self, config: Config) -> None:
         c = config
@@ -86,10 +86,6 @@ class Minnen2020(Hyperprior):
             )
             for n in known
         )
-
-    @classmethod
-    def configure(cls, **values: Any) -> Config:
-        return Config(**values)
 
     def steps_y(self, features: Tensor, level: Any, known: Tensor | None) -> Steps:
         done: list[Tensor] = []

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from ..registry import register
-from .elic import Config, Elic
+from .elic import Elic
 
 __all__ = ["Tiny"]
 
@@ -16,8 +15,4 @@ class Tiny(Elic):
     """The same class at toy widths."""
 
     paper = "ELIC at toy widths"
-
-    @classmethod
-    def configure(cls, **values: Any) -> Config:
-        toy: Config = cls.configs["toy"]
-        return replace(toy, **values)
+    configs: ClassVar[dict[str, Any]] = {**Elic.configs, "shipped": Elic.configs["toy"]}

@@ -41,7 +41,7 @@ class Step:
         positions: (N,) the positions coded in this step (`positions.py`); None for all of them.
         mean: integers in 1/16 of a step; (B, C, H, W), or (B, C, 1, N) at positions.
         index: integers 0..63 into the scale table, shaped alike; 0 is not coded at all.
-        mixture: the density, if one Gaussian is not enough; `index` is then its largest.
+        mixture: the density, if a scale is not enough; `index` is then its largest.
     """
 
     latent: str

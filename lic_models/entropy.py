@@ -17,13 +17,13 @@ from .base import Latents, Mixture, Model, Step
 from .integer import FRAC, round_ste
 from .mixtures import WEIGHTS
 from .positions import put, take
-from .tables import INDICES, SCALE_MAX, SCALE_MIN
+from .tables import INDICES, SCALE_MAX, SCALE_MIN, TAIL, WIDE
 
-__all__ = ["UNIT", "Shapes", "drive", "estimate", "gaussian_bits", "mixture_bits"]
+__all__ = ["UNIT", "Shapes", "drive", "estimate", "index_bits", "mixture_bits"]
 
 UNIT = 1 << FRAC
 LOG_RATIO = math.log(SCALE_MAX / SCALE_MIN) / (INDICES - 1)
-TAIL = 5.0  # about where a table ends, in scales
+MIXTURE_TAIL = 5.0  # the same for mixtures, of each Gaussian
 LOG_ESCAPE = -16 * math.log(2)  # 14 bits for the escape, 2 + 2 log2 for its Exp-Golomb code
 Shapes = dict[str, tuple[int, int, int]]
 
@@ -48,10 +48,13 @@ def _bits(log_density: Tensor, residual: Tensor, reach: Tensor) -> Tensor:
     return torch.logaddexp(log_density, escape) / -math.log(2)
 
 
-def gaussian_bits(residual: Tensor, index: Tensor) -> Tensor:
+def index_bits(residual: Tensor, index: Tensor) -> Tensor:
     """Bits of residuals (in steps) with scale indices, shaped alike; differentiable."""
     scale = _scale(index)
-    return _bits(_log_gaussian(residual, scale), residual, TAIL * scale)
+    share, ratio = WIDE
+    narrow = _log_gaussian(residual, scale) + math.log(1 - share)
+    wide = _log_gaussian(residual, scale * ratio) + math.log(share)
+    return _bits(torch.logaddexp(narrow, wide), residual, TAIL * scale)
 
 
 def mixture_bits(residual: Tensor, mixture: Mixture) -> Tensor:
@@ -59,7 +62,7 @@ def mixture_bits(residual: Tensor, mixture: Mixture) -> Tensor:
     scale = _scale(mixture.index)
     each = _log_gaussian(residual - mixture.offset / UNIT, scale)
     log_weight = (mixture.weight / WEIGHTS).clamp_min(1e-6).log()
-    reach = (TAIL * scale + mixture.offset.abs() / UNIT).amax(0)
+    reach = (MIXTURE_TAIL * scale + mixture.offset.abs() / UNIT).amax(0)
     return _bits(torch.logsumexp(each + log_weight, 0), residual, reach)
 
 
@@ -103,7 +106,7 @@ def estimate(
         symbol = (value + 0.5).floor() * (step.index > 0)
         perturbed = value + torch.rand_like(value) - 0.5 if noise else symbol
         if step.mixture is None:
-            cost = gaussian_bits(perturbed, step.index)
+            cost = index_bits(perturbed, step.index)
         else:
             cost = mixture_bits(perturbed, step.mixture)
         if not noise:

@@ -9,11 +9,13 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["INDICES", "SCALE_MAX", "SCALE_MIN", "TOTAL", "Table", "tables"]
+__all__ = ["INDICES", "SCALE_MAX", "SCALE_MIN", "TAIL", "TOTAL", "WIDE", "Table", "tables"]
 
 INDICES = 64  # index 0 is not coded
-SCALE_MIN = 0.15  # of index 0, in steps; index i has SCALE_MIN * (SCALE_MAX / SCALE_MIN)^(i / 63)
-SCALE_MAX = 128.0
+SCALE_MIN = 0.09  # of index 0, in steps; index i has SCALE_MIN * (SCALE_MAX / SCALE_MIN)^(i / 63)
+SCALE_MAX = 100.0
+WIDE = 0.2, 2.0  # share and scale of a second Gaussian, in scales: real tails are heavy
+TAIL = 9.0  # about where a table ends, in scales
 TOTAL = 1 << 24
 
 

@@ -13,7 +13,7 @@ from lic_models.base import Mixture
 from lic_models.entropy import mixture_bits
 from lic_models.integer_blocks import COMPONENTS, MixtureParameters
 from lic_models.rangecoder import SymbolDecoder, SymbolEncoder
-from lic_models.tables import TOTAL
+from lic_models.tables import SCALE_MAX, SCALE_MIN, TOTAL
 
 
 def components(seed: int, count: int, most: int, spread: int) -> np.ndarray:
@@ -58,7 +58,7 @@ def test_alphabets_hold_the_mixture():
     offset, index, _ = components(3, 500, 64, 500)
     half = mixtures.halves(offset, index)
     assert set(half.tolist()) <= {4, 8, 16, 32, 64, 128}
-    scale = 0.15 * (128 / 0.15) ** (index / 63)
+    scale = SCALE_MIN * (SCALE_MAX / SCALE_MIN) ** (index / 63)
     need = (5 * scale + np.abs(offset) / 16).max(0)
     assert (half[need <= 128] >= need[need <= 128] - 1e-9).all()
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from samples import photo
 
 import lic_models
 from lic_models import coding, registry, weights
@@ -18,16 +19,6 @@ from lic_models.errors import StreamError, UnknownModel, WeightsError, WeightsNo
 from lic_models.train.linear import linear_start
 
 NAMES = lic_models.names()
-
-
-def photo(height: int, width: int, seed: int = 0) -> torch.Tensor:
-    """Smooth colours with some noise, (3, H, W) in [0, 1]."""
-    random = np.random.default_rng(seed)
-    rows = np.linspace(0, 3, height)[:, None]
-    columns = np.linspace(0, 4, width)[None]
-    planes = [np.sin(rows * (i + 1) + columns) * 0.4 + 0.5 for i in range(3)]
-    x = np.stack(planes) + random.normal(0, 0.03, (3, height, width))
-    return torch.from_numpy(x.clip(0, 1)).float()
 
 
 @pytest.fixture(scope="module", params=NAMES)

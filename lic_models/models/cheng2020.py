@@ -11,7 +11,7 @@ Residual transforms with attention and sub-pixel upsampling; the density of each
 three Gaussians, made of z and the positions before it, as integer tables. Differences from the
 paper: one set of weights covers all rates through gains and level biases, the skips of strided
 blocks are 3x3 instead of 1x1, contexts and h_a see magnitudes beside values, h_s has fewer layers,
-and z has a Gaussian per channel and level instead of a learned density.
+and z has a scale per channel and level instead of a learned density.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@
 A mean-scale hyperprior whose decoder is a generator: besides the squared error, training asks a
 discriminator that knows y_hat whether an image looks real (`train/adversarial.py`). Differences
 from the paper: one set of weights covers all rates through gains and level biases, E and G stand
-beside linear chains, h_a sees asinh(y) beside magnitudes, z has a Gaussian per channel and level
+beside linear chains, h_a sees asinh(y) beside magnitudes, z has a scale per channel and level
 instead of a learned density, and textures are compared by wavelets, not by a network.
 """
 

@@ -11,7 +11,7 @@ y is cut into slices of channels; each is coded whole, knowing z and the slices 
 residual prediction guesses what rounding took away; it feeds the synthesis only, so it may be
 float: contexts see y_hat as coded. Differences from the paper: one set of weights covers all rates
 through gains and level biases, GDN's offset depends on the level, one network gives mean and scale,
-contexts and h_a see magnitudes beside values, and z has a Gaussian per channel and level instead
+contexts and h_a see magnitudes beside values, and z has a scale per channel and level instead
 of a learned density.
 """
 

@@ -16,7 +16,7 @@ def saturate(values: Integers) -> Integers:
 
 
 def both(values: Integers) -> Integers:
-    """Return values, saturated, and their magnitudes (models.md, section 4)."""
+    """Return values, saturated, and their magnitudes (steps.md, section 2)."""
     values = saturate(values)
     n = np.abs(values) + 16
     e = sum((n >= 16 << power).astype(np.int64) for power in range(1, 7))

@@ -15,20 +15,28 @@ WORD = (1 << 32) - 1
 STATE = (1 << 64) - 1
 ESCAPE_PREFIX_MAX = 18
 END_DIFFERENCE = (1 << 33) - 1
-TABLES_SHA256 = "8549a7f7e1e9b3870af480803f1a076ee4af8bc34922591c8e24d46a410b4bb8"
+TABLES_SHA256 = "af03ff3339cc7d57ec9e41266b483f78d4f776dea6e25a06509f4e1449047fad"
 BITS = [0, TOTAL // 2, TOTAL]
 
 
 class Table:
-    """One line of tables.txt; `cumulative` has one number more than there are letters."""
+    """The weights of symbols -half, ..., half and of the escape.
 
-    def __init__(self, line: str) -> None:
-        number, *side, escape = map(int, line.split(" "))
-        self.number = number
-        self.half = len(side) - 1
-        self.cumulative = [0, *accumulate([*side[:0:-1], *side, escape])]
-        if self.cumulative[-1] != TOTAL or min(*side, escape) < 1:
-            raise ValueError(f"table {number}: weights are not positive with sum {TOTAL}")
+    `cumulative` has one number more than there are letters.
+    """
+
+    def __init__(self, weights: list[int]) -> None:
+        self.half = len(weights) // 2 - 1
+        self.cumulative = [0, *accumulate(weights)]
+        if self.cumulative[-1] != TOTAL or min(weights) < 1:
+            raise ValueError(f"table: weights are not positive with sum {TOTAL}")
+
+
+def _table(line: str, number: int) -> Table:
+    found, *side, escape = map(int, line.split(" "))
+    if found != number:
+        raise ValueError(f"tables.txt: line {number} says that it is {found}")
+    return Table([*side[:0:-1], *side, escape])
 
 
 def read_tables(path: Path) -> list[Table | None]:
@@ -36,10 +44,8 @@ def read_tables(path: Path) -> list[Table | None]:
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != TABLES_SHA256:
         raise ValueError(f"{path}: not the tables of the specification")
-    tables = [Table(line) for line in data.decode("ascii").split("\n") if line]
-    if [table.number for table in tables] != list(range(1, len(tables) + 1)):
-        raise ValueError(f"{path}: lines are not numbered from 1")
-    return [None, *tables]
+    lines = data.decode("ascii").splitlines()
+    return [None, *(_table(line, number) for number, line in enumerate(lines, 1))]
 
 
 class Reader:
@@ -61,11 +67,11 @@ class Reader:
         self.taken += 1
         return self.words[self.taken - 1] if self.taken <= len(self.words) else 0
 
-    def letters(self, cumulative: list[int], count: int) -> list[int]:
-        """Read `count` letters of one table."""
+    def letters(self, tables: list[list[int]]) -> list[int]:
+        """Read one letter of each table, given as cumulative weights."""
         out = []
         difference, range_ = self.difference, self.range
-        for _ in range(count):
+        for cumulative in tables:
             scale = range_ >> TOTAL_BITS
             quotient = difference // scale
             if quotient >= TOTAL:
@@ -81,11 +87,11 @@ class Reader:
             if self.log is not None:
                 self.log.append((low, high - low))
         self.difference, self.range = difference, range_
-        self.any |= count > 0
+        self.any |= bool(tables)
         return out
 
     def bit(self) -> int:
-        return self.letters(BITS, 1)[0]
+        return self.letters([BITS])[0]
 
     def excess(self) -> int:
         """Read how far a symbol lies beyond its table, with its sign."""
@@ -99,15 +105,14 @@ class Reader:
             value = value << 1 | self.bit()
         return -value if self.bit() else value
 
-    def symbols(self, table: Table, count: int) -> list[int]:
+    def symbols(self, half: int, tables: list[Table]) -> list[int]:
         """Read one run: the letters of all symbols, then the excesses of the escaped ones."""
-        escape = 2 * table.half + 1
-        letters = self.letters(table.cumulative, count)
-        out = [letter - table.half for letter in letters]
+        letters = self.letters([table.cumulative for table in tables])
+        out = [letter - half for letter in letters]
         for at, letter in enumerate(letters):
-            if letter == escape:
+            if letter == 2 * half + 1:
                 excess = self.excess()
-                out[at] = excess + (table.half if excess > 0 else -table.half)
+                out[at] = excess + (half if excess > 0 else -half)
         return out
 
     def finish(self) -> None:

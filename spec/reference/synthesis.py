@@ -1,18 +1,23 @@
-"""models.md, section 5: from the latents of all tiles to pixels, in float32."""
+"""synthesis.md: from the latents of all tiles to pixels, in float32."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .decoder import SAMPLE, STRIDE, Decoded
+from .decoder import Decoded
+from .layers import shuffle
+from .steps import SAMPLE, STRIDE
 
 Floats = npt.NDArray[np.float32]
 
 
 class Synthesis:
+    """The operations of section 2, on the tensors of one model at one level."""
+
     def __init__(
         self, config: dict[str, Any], tensors: dict[str, npt.NDArray[Any]], level: int
     ) -> None:
@@ -62,7 +67,7 @@ class Synthesis:
 
     def bottlenecks(self, name: str, count: int, x: Floats) -> Floats:
         for block in (f"{name}.blocks.{unit}" for unit in range(count)):
-            inner = (self.conv(f"{block}.first", x) + self.at(f"{block}.bias.rows")).clip(0)
+            inner = self.biased(f"{block}.first", f"{block}.bias", x).clip(0)
             inner = self.conv(f"{block}.middle", inner).clip(0)
             x = x + self.gain(f"{block}.gain", self.conv(f"{block}.last", inner))
         return x
@@ -76,14 +81,108 @@ class Synthesis:
         mixed: Floats = x + self.at(f"{name}.scale") * trunk * gate
         return mixed
 
-    def __call__(self, x: Floats) -> Floats:
+    def biased(self, name: str, bias: str, x: Floats) -> Floats:
+        out: Floats = self.conv(name, x) + self.at(f"{bias}.rows")
+        return out
+
+    def igdn(self, name: str, x: Floats) -> Floats:
+        gamma = np.abs(self.tensor(f"{name}.gamma")[:, :, 0, 0])
+        mixed = (gamma @ np.square(x).reshape(len(x), -1)).reshape(x.shape)
+        out: Floats = x * np.sqrt(np.exp(self.at(f"{name}.log")) + mixed)
+        return out
+
+    def norm(self, name: str, x: Floats) -> Floats:
+        centred = x - x.mean(0)
+        spread = np.sqrt(np.square(centred).sum(0) / np.float32(len(x) - 1) + np.float32(1e-3))
+        out: Floats = centred / spread * self.tensor(f"{name}.weight")
+        return out + self.tensor(f"{name}.shift")
+
+    # -- section 3 ---------------------------------------------------------------------------------
+
+    def gdn(self, x: Floats) -> Floats:
+        for n in range(3):
+            x = self.igdn(f"g_s.norms.{n}", self.deconv(f"g_s.convs.{n}", x))
+        return self.deconv("g_s.convs.3", x)
+
+    def predicted(self, x: Floats) -> Floats:
+        """Apply latent residual prediction; x is Y."""
+        slices = np.split(x, self.config["slices"])
+        better = []
+        for k, part in enumerate(slices):
+            known = [*slices[: min(k, self.config["support"])], part]
+            inner = self.conv(f"lrp.{k}.0", np.concatenate(known)).clip(0)
+            better.append(part + np.tanh(self.conv(f"lrp.{k}.2", inner)) / 2)
+        return np.concatenate(better)
+
+    def residual(self, name: str, x: Floats) -> Floats:
+        inner = leaky(self.biased(f"{name}.first", f"{name}.bias", x))
+        return x + leaky(self.gain(f"{name}.gain", self.conv(f"{name}.last", inner)))
+
+    def up(self, name: str, x: Floats) -> Floats:
+        inner = leaky(double(self.biased(f"{name}.first", f"{name}.bias", x)))
+        inner = self.igdn(f"{name}.norm", self.conv(f"{name}.last", inner))
+        return self.gain(f"{name}.gain", inner)
+
+    def subpixel(self, x: Floats) -> Floats:
+        x = self.residual("g_s.blocks.0", self.attention("g_s.attentions.0", x))
+        for n in range(3):
+            x = double(self.conv(f"g_s.convs.{n}", x)) + self.up(f"g_s.ups.{n}", x)
+            if n == 1:
+                x = self.attention("g_s.attentions.1", x)
+            x = self.residual(f"g_s.blocks.{n + 1}", x)
+        return double(self.conv("g_s.convs.3", x))
+
+    def generator(self, x: Floats) -> Floats:
+        chain, name = x, "g_s.network"
+        for n in range(4):
+            chain = self.deconv(f"g_s.convs.{n}", chain)
+        x = self.biased(f"{name}.first", f"{name}.bias", self.norm(f"{name}.before", x))
+        x = inner = self.norm(f"{name}.after", x)
+        for n in range(self.config["blocks"]):
+            body = f"{name}.blocks.{n}.body"
+            part = self.norm(f"{body}.1", self.conv(f"{body}.0", inner)).clip(0)
+            inner = inner + self.norm(f"{body}.4", self.conv(f"{body}.3", part))
+        x = x + inner
+        for n in range(4):
+            x = self.norm(f"{name}.ups.{n}.1", self.deconv(f"{name}.ups.{n}.0", x)).clip(0)
+        return chain + self.gain(f"{name}.gain", self.conv(f"{name}.last", x))
+
+    def bottleneck(self, x: Floats) -> Floats:
         blocks = self.config["blocks"]
-        x = self.attention("g_s.attentions.0", self.gain("inverse_gain", x))
+        x = self.attention("g_s.attentions.0", x)
         x = self.gain("g_s.gain", self.deconv("g_s.convs.0", x))
         x = self.deconv("g_s.convs.1", self.bottlenecks("g_s.blocks.0", blocks, x))
         x = self.attention("g_s.attentions.2", self.bottlenecks("g_s.blocks.1", blocks, x))
         x = self.bottlenecks("g_s.blocks.2", blocks, self.deconv("g_s.convs.2", x))
-        return self.deconv("g_s.convs.3", x) + np.float32(0.5)
+        return self.deconv("g_s.convs.3", x)
+
+    def __call__(self, model: str, y: Floats) -> Floats:
+        if model == "minnen2020":
+            y = self.predicted(y)
+        return TRANSFORMS[model](self, self.gain("inverse_gain", y)) + np.float32(0.5)
+
+
+TRANSFORMS: dict[str, Callable[[Synthesis, Floats], Floats]] = {
+    "tiny": Synthesis.bottleneck,
+    "balle2017": Synthesis.gdn,
+    "balle2018": Synthesis.gdn,
+    "minnen2018": Synthesis.gdn,
+    "cheng2020": Synthesis.subpixel,
+    "minnen2020": Synthesis.gdn,
+    "hific": Synthesis.generator,
+    "checkerboard": Synthesis.gdn,
+    "elic": Synthesis.bottleneck,
+}
+
+
+def leaky(x: Floats) -> Floats:
+    out: Floats = np.where(x < 0, x / 100, x).astype(np.float32)
+    return out
+
+
+def double(x: Floats) -> Floats:
+    out: Floats = shuffle(x)  # type: ignore[arg-type, assignment]
+    return out
 
 
 def pixels(decoded: Decoded) -> npt.NDArray[np.uint8]:
@@ -93,10 +192,11 @@ def pixels(decoded: Decoded) -> npt.NDArray[np.uint8]:
     latent = np.zeros((model.config["M"], height // SAMPLE, width // SAMPLE), np.float32)
     edge = (header.tile or max(height, width)) // SAMPLE
     columns = -(-latent.shape[2] // edge)
-    for number, (_, y) in enumerate(decoded.latents):
+    for number, latents in enumerate(decoded.latents):
+        y = latents["y"]
         top, left = edge * (number // columns), edge * (number % columns)
         latent[:, top : top + y.shape[1], left : left + y.shape[2]] = y / 16
-    full = Synthesis(model.config, model.tensors, header.level)(latent)
+    full = Synthesis(model.config, model.tensors, header.level)(model.name, latent)
     image = np.rint(np.clip(full[:, : header.height, : header.width], 0, 1) * 255)
     colour = image.astype(np.uint8).transpose(1, 2, 0)
     if header.mode in ("L", "LA"):

@@ -1,4 +1,4 @@
-"""models.md, sections 3 and 6: weights files, fingerprints, and the list of integer layers."""
+"""models.md, section 3: weights files and fingerprints."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from .errors import UnknownModelError, WeightsNotFoundError
 from .layers import Layer
+from .steps import MODELS
 
-NAMES = {0: "tiny", 8: "elic"}
+NAMES = {number: name for name, (number, *_) in MODELS.items()}
 DTYPES = {
     "I16": ("<i2", "int16"),
     "I32": ("<i4", "int32"),
@@ -25,10 +26,6 @@ DTYPES = {
 }
 LEVELS = 10
 SHIFT_MAX = 30
-MEAN = (-32767, 32767)
-INDEX = (0, 63)
-RELU = (0, 1023)
-SIGNED = (-1023, 1023)
 
 
 @dataclass
@@ -37,34 +34,6 @@ class Model:
     config: dict[str, Any]
     layers: dict[str, Layer]
     tensors: dict[str, npt.NDArray[Any]]
-
-
-def layer_list(config: dict[str, Any]) -> dict[str, tuple[int, int, int, tuple[int, int]]]:
-    """Return kernel, inputs, outputs and limits of every integer layer, by name."""
-    Z, hyper, features = config["Z"], config["hyper"], config["features"]
-    context, (kernel, most), hidden = config["context"], config["spatial"], config["hidden"]
-    out = {
-        "prior_z.mean": (1, 1, Z, MEAN),
-        "prior_z.index": (1, 1, Z, INDEX),
-        "h_s.layers.0": (3, Z, 4 * hyper, RELU),
-        "h_s.layers.1": (3, hyper, 4 * hyper, RELU),
-        "h_s.layers.2": (3, hyper, features, RELU),
-    }
-    before = 0
-    for k, channels in enumerate(config["groups"]):
-        if k:
-            out[f"channel.{k - 1}.layers.0"] = (3, 2 * before, context, RELU)
-            out[f"channel.{k - 1}.layers.1"] = (3, context, context, RELU)
-        near = min(2 * channels, most)
-        out[f"spatial.{k}"] = (kernel, 2 * channels, near, SIGNED)
-        name = f"parameters_y.{k}"
-        inputs = features + (context if k else 0) + near
-        out[f"{name}.body.layers.0"] = (1, inputs, hidden[0], RELU)
-        out[f"{name}.body.layers.1"] = (1, hidden[0], hidden[1], RELU)
-        out[f"{name}.mean"] = (1, hidden[1], channels, MEAN)
-        out[f"{name}.index"] = (1, hidden[1], channels, INDEX)
-        before += channels
-    return out
 
 
 def read_safetensors(data: bytes) -> tuple[dict[str, str], dict[str, npt.NDArray[Any]]]:
@@ -103,12 +72,12 @@ def fingerprint(model: str, config: str, tensors: dict[str, npt.NDArray[Any]]) -
 
 
 def integer_layers(
-    config: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]
+    model: str, config: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]
 ) -> dict[str, Layer]:
     """Check every tensor's type, and the shapes of those that the entropy path needs."""
     layers: dict[str, Layer] = {}
     want: dict[str, tuple[str, tuple[int, ...]]] = {}
-    for name, (kernel, inputs, outputs, limits) in layer_list(config).items():
+    for name, (kernel, inputs, outputs, limits) in MODELS[model][1](config).items():
         want[f"{name}.weight"] = ("<i2", (outputs, inputs, kernel, kernel))
         want[f"{name}.bias"] = ("<i4", (LEVELS, outputs))
         want[f"{name}.shift"] = ("|u1", (outputs,))
@@ -140,7 +109,7 @@ def find(folder: Path, model_id: int, wanted: bytes) -> Model:
         if fingerprint(model, metadata["config"], tensors) != wanted:
             raise ValueError("the contents do not fit the fingerprint")
         config = json.loads(metadata["config"])
-        layers = integer_layers(config, tensors)
+        layers = integer_layers(model, config, tensors)
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsNotFoundError(f"{label}: {paths[0]} is damaged: {error!r}") from error
     return Model(model, config, layers, tensors)

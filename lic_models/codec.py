@@ -102,14 +102,22 @@ class Codec:
         return [found for _, found in self._tiles(payloads, width, height, level, tile)]
 
     def _tiles(
-        self, payloads: Sequence[bytes | None], width: int, height: int, level: int, tile: int
+        self,
+        payloads: Sequence[bytes | None],
+        width: int,
+        height: int,
+        level: int,
+        tile: int,
+        within: Box | None = None,
     ) -> Iterator[tuple[Box, dict[str, Tensor] | None]]:
-        """Decode tile by tile; boxes are in pixels of the padded image."""
+        """Decode the tiles that meet a box, or all; boxes are in pixels of the padded image."""
         _check(level, tile, width, height)
         count = -(-width // (tile or width)) * -(-height // (tile or height))
         if len(payloads) != count:
             raise StreamError(f"tiles: found {len(payloads)}, allowed is {count}")
         for payload, box in zip(payloads, boxes(*self._padded(height, width), tile), strict=True):
+            if within is not None and _meet(box, within) is None:
+                continue
             shapes = self.model.shapes(box[2] - box[0], box[3] - box[1])
             latents = None
             if payload is not None:
@@ -117,11 +125,29 @@ class Codec:
             yield box, latents
 
     def decode_tiles(
-        self, payloads: Sequence[bytes | None], width: int, height: int, level: int, tile: int
+        self,
+        payloads: Sequence[bytes | None],
+        width: int,
+        height: int,
+        level: int,
+        tile: int,
+        region: Box | None = None,
     ) -> NDArray[np.uint8]:
-        """Return the image, uint8 (H, W, 3); a payload of None gives a grey tile."""
-        pixels = self._decode(payloads, width, height, level, tile)
+        """Return the image, uint8 (H, W, 3); a payload of None gives a grey tile.
+
+        With `region` (top, left, bottom, right, in pixels, inside the image) return that part
+        alone, bit by bit what the whole image would hold up to the tolerance of the synthesis.
+        Only the payloads of tiles that `near` names are looked at.
+        """
+        pixels = self._decode(payloads, width, height, level, tile, region)
         return pixels.permute(1, 2, 0).cpu().numpy()
+
+    def near(self, region: Box, height: int, width: int) -> Box:
+        """Return what a region's pixels depend on: its blocks of 16 pixels and the halo."""
+        step = self.model.pixels
+        top, left, bottom, right = region
+        whole = top // step * step, left // step * step, _up(bottom, step), _up(right, step)
+        return _grow(whole, self.model.halo * step, *self._padded(height, width))
 
     # -- tensors -------------------------------------------------------------------------------
 
@@ -185,32 +211,64 @@ class Codec:
 
     @torch.inference_mode()
     def _decode(
-        self, payloads: Sequence[bytes | None], width: int, height: int, level: int, tile: int
+        self,
+        payloads: Sequence[bytes | None],
+        width: int,
+        height: int,
+        level: int,
+        tile: int,
+        region: Box | None = None,
     ) -> Tensor:
-        full_height, full_width = self._padded(height, width)
+        """Pixels uint8 (3, h, w) of the image or of a region of it."""
+        region = region or (0, 0, height, width)
+        near = self.near(region, height, width)
         step = self.model.pixels
-        shape = self.model.shapes(full_height, full_width)["y"]
+        _, rows, columns = self.model.shapes(near[2] - near[0], near[3] - near[1])["y"]
         y_hat, lost = torch.empty(0), []
-        for box, latents in self._tiles(payloads, width, height, level, tile):
-            if not y_hat.numel():  # the first tile was good: now the claimed size may cost memory
-                y_hat = torch.zeros(1, *shape, device=self.device)
+        for box, latents in self._tiles(payloads, width, height, level, tile, near):
+            inner = _meet(box, near)
+            assert inner is not None
             if latents is None:
-                lost.append(box)
-            else:
-                top, left, bottom, right = (n // step for n in box)
-                y_hat[:, :, top:bottom, left:right] = latents["y"] / UNIT
+                lost.append(inner)
+                continue
+            if not y_hat.numel():  # the first tile was good: now the claimed size may cost memory
+                y_hat = torch.zeros(1, self.model.config.M, rows, columns, device=self.device)
+            top, left, bottom, right = (n // step for n in _shift(inner, near))
+            part = tuple(n // step for n in _shift(inner, box))
+            y = latents["y"][:, :, part[0] : part[2], part[1] : part[3]]
+            y_hat[:, :, top:bottom, left:right] = y / UNIT
+        if not y_hat.numel():
+            y_hat = torch.zeros(1, self.model.config.M, rows, columns, device=self.device)
         where = torch.tensor([float(level)], device=self.device)
-        pixels = torch.empty(3, full_height, full_width, dtype=torch.uint8, device=self.device)
-        for box in boxes(shape[1], shape[2], BLOCK // step):
-            around = _grow(box, self.model.halo, shape[1], shape[2])
-            part = y_hat[:, :, around[0] : around[2], around[1] : around[3]]
-            part = part.contiguous(memory_format=torch.channels_last)
-            x_hat = self.model.synthesise(part, where).clamp_(0, 1).mul_(255).round_()
+        pixels = torch.empty(3, rows * step, columns * step, dtype=torch.uint8, device=self.device)
+        for box in boxes(rows, columns, BLOCK // step):
+            around = _grow(box, self.model.halo, rows, columns)
+            part_y = y_hat[:, :, around[0] : around[2], around[1] : around[3]]
+            part_y = part_y.contiguous(memory_format=torch.channels_last)
+            x_hat = self.model.synthesise(part_y, where).clamp_(0, 1).mul_(255).round_()
             scaled = (tuple(n * step for n in box), tuple(n * step for n in around))
             _paste(pixels[None], x_hat.to(torch.uint8), scaled[0], scaled[1], 1)  # type: ignore[arg-type]
-        for top, left, bottom, right in lost:
+        for each in lost:
+            top, left, bottom, right = _shift(each, near)
             pixels[:, top:bottom, left:right] = GREY
-        return pixels[:, :height, :width]
+        top, left, bottom, right = _shift(region, near)
+        return pixels[:, top:bottom, left:right]
+
+
+def _up(number: int, step: int) -> int:
+    return -(-number // step) * step
+
+
+def _meet(box: Box, other: Box) -> Box | None:
+    """Return what two boxes share."""
+    top, left = max(box[0], other[0]), max(box[1], other[1])
+    bottom, right = min(box[2], other[2]), min(box[3], other[3])
+    return (top, left, bottom, right) if top < bottom and left < right else None
+
+
+def _shift(box: Box, origin: Box) -> Box:
+    """Return a box counted from the top left of another."""
+    return box[0] - origin[0], box[1] - origin[1], box[2] - origin[0], box[3] - origin[1]
 
 
 def _paste(target: Tensor, part: Tensor, box: Box, around: Box, step: int) -> None:

@@ -6,6 +6,7 @@ stays unimported, until `load`.
 
 from __future__ import annotations
 
+import operator
 import threading
 from typing import IO, TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from ._register import register
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
+
+    from .header import Box
 
 __all__ = ["LicDecoder", "LicImageFile"]
 
@@ -30,6 +33,7 @@ class LicImageFile(ImageFile.ImageFile):
     is_animated = False
     device = "auto"
     header: container.Header | None = None
+    _region: Box | None = None  # what is to be decoded; None for all
     _lock = threading.RLock()
 
     def _open(self) -> None:
@@ -52,6 +56,52 @@ class LicImageFile(ImageFile.ImageFile):
                 self.info[name] = prefix + metadata[tag]
         self.tile = [ImageFile._Tile("lic", (0, 0, *self.size), parts_at, ())]
 
+    def select(self, region: Box) -> None:
+        """Make this the image of a region (left, upper, right, lower), before its pixels are read.
+
+        Only the tiles that the region needs are read and decoded. Raises ValueError unless it is
+        inside the image and not empty.
+        """
+        assert self.header is not None
+        if not self.tile:
+            raise ValueError("region: found an image whose pixels are loaded, allowed is before")
+        self._region = _inside(region, (self.header.width, self.header.height))
+        left, upper, right, lower = self._region
+        self._size = right - left, lower - upper
+        self.tile = [self.tile[0]._replace(extents=(0, 0, *self.size))]
+
+    def crop(self, box: tuple[float, float, float, float] | None = None) -> Image.Image:
+        """Return a part of the image, as `PIL.Image.Image.crop`.
+
+        Before the pixels are loaded, a part of a tiled image that needs less than half of its
+        tiles is decoded alone.
+        """
+        if box is not None:
+            left, upper, right, lower = (round(side) for side in box)
+            region = left, upper, right, lower
+            with self._lock:
+                if self._pays(region):
+                    return self._part(region)
+        return super().crop(box)
+
+    def _pays(self, region: Box) -> bool:
+        """Say whether to decode a part alone."""
+        whole = self.header
+        if not self.tile or self._region is not None or whole is None:
+            return False
+        return _fits(region, self.size) and 2 * len(whole.near(region)) < whole.tiles
+
+    def _part(self, region: Box) -> Image.Image:
+        fp = self._open_file()
+        assert self.header is not None
+        fp.seek(self.tile[0].offset)
+        parts = container.read_some(fp, self.header, self.header.near(region))
+        size = region[2] - region[0], region[3] - region[1]
+        data = _codec.decode(self.header, parts, self.device, region)
+        image = Image.frombytes(self.mode, size, data)
+        image.info = self.info.copy()
+        return image
+
     def load(self) -> PixelAccess | None:
         """Decode the pixels, once, whichever thread asks first."""
         with self._lock:
@@ -69,7 +119,11 @@ class LicImageFile(ImageFile.ImageFile):
             read = container.salvage_parts
         tile = self.tile[0]
         fp.seek(tile.offset)
-        args = (self.header, read(fp, self.header), self.device)
+        if self._region is None or ImageFile.LOAD_TRUNCATED_IMAGES:
+            parts = read(fp, self.header)
+        else:
+            parts = container.read_some(fp, self.header, self.header.near(self._region))
+        args = (self.header, parts, self.device, self._region)
         self.tile = [tile._replace(args=args)]
 
     def load_seek(self, pos: int) -> None:
@@ -96,6 +150,25 @@ class LicImageFile(ImageFile.ImageFile):
         if self.fp is None:
             raise ValueError("the file of this image is closed, or was closed by load or verify")
         return self.fp
+
+
+def _fits(region: Box, size: tuple[int, int]) -> bool:
+    left, upper, right, lower = region
+    return 0 <= left < right <= size[0] and 0 <= upper < lower <= size[1]
+
+
+def _inside(region: object, size: tuple[int, int]) -> Box:
+    problem = (
+        f"region: found {region!r}, allowed are whole numbers left < right and upper < lower "
+        f"within 0, 0, {size[0]}, {size[1]}"
+    )
+    try:
+        left, upper, right, lower = map(operator.index, region)  # type: ignore[call-overload]
+    except (TypeError, ValueError) as error:
+        raise ValueError(problem) from error
+    if not _fits((left, upper, right, lower), size):
+        raise ValueError(problem)
+    return left, upper, right, lower
 
 
 class LicDecoder(ImageFile.PyDecoder):

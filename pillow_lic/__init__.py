@@ -17,14 +17,31 @@ __all__ = ["LicError", "__version__", "open", "register"]
 __version__ = "0.1.0"
 
 
-def open(fp: str | os.PathLike[str] | IO[bytes], device: str = "auto") -> LicImageFile:
-    """Open a `.lic` file as `PIL.Image.open` does, to be decoded on a device of your choice."""
+def open(
+    fp: str | os.PathLike[str] | IO[bytes],
+    device: str = "auto",
+    region: tuple[int, int, int, int] | None = None,
+) -> LicImageFile:
+    """Open a `.lic` file as `PIL.Image.open` does, to be decoded on a device of your choice.
+
+    With `region` (left, upper, right, lower) it is the image of that part alone, for which only
+    the tiles nearby are read; the limit on decompression bombs then applies to the part.
+    """
     from PIL import Image
 
     from .LicImagePlugin import LicImageFile
 
-    image = Image.open(fp, formats=("LIC",))
-    assert isinstance(image, LicImageFile)
+    if region is None:
+        image = Image.open(fp, formats=("LIC",))
+        assert isinstance(image, LicImageFile)
+    else:
+        image = LicImageFile(fp)
+        try:
+            image.select(region)
+            Image._decompression_bomb_check(image.size)
+        except BaseException:
+            image.close()
+            raise
     image.device = device
     return image
 

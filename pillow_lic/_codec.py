@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from .header import Box
+
 __all__ = ["decode", "encode"]
 
 
@@ -46,8 +48,11 @@ def _translated(task: str) -> Iterator[None]:
         raise LicError(f"{task} failed: {type(error).__name__}: {error}") from error
 
 
-def decode(header: Header, parts: Parts, device: str) -> bytes:
-    """Return the image's pixels, channels interleaved; a lost tile is grey, lost alpha opaque."""
+def decode(header: Header, parts: Parts, device: str, region: Box | None = None) -> bytes:
+    """Return the pixels of an image or a region of it (left, upper, right, lower).
+
+    Channels are interleaved; a lost tile is grey, lost alpha opaque.
+    """
     with _translated("decoding"):
         import numpy as np
 
@@ -64,7 +69,10 @@ def decode(header: Header, parts: Parts, device: str) -> bytes:
             codec = lic_models.load(header.model, device=device, fingerprint=header.fingerprint)
         except UnknownModel as error:
             raise UnknownModelError(str(error)) from error
-        rgb = codec.decode_tiles(parts.tiles, *size, header.level, header.tile)
+        left, upper, right, lower = region or (0, 0, *size)
+        box = upper, left, lower, right
+        rgb = codec.decode_tiles(parts.tiles, *size, header.level, header.tile, box)
+        planes = [plane[upper:lower, left:right] for plane in planes]
         if header.mode.startswith("L"):
             grey = (rgb.sum(axis=2, dtype=np.uint16) + 1) // 3  # the mean, rounded
             rgb = grey.astype(np.uint8)

@@ -6,7 +6,7 @@ Only bytes and numbers here: no pixels, no networks, nothing outside the standar
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import IO, NamedTuple
 
 from .errors import ChecksumError, FormatError, TruncatedError
@@ -18,6 +18,7 @@ __all__ = [
     "read_header",
     "read_metadata",
     "read_parts",
+    "read_some",
     "salvage_parts",
     "write",
 ]
@@ -119,6 +120,36 @@ def _expect(fp: IO[bytes], header: Header, tag: str, index: int = 0, found: str 
     if found != tag:
         raise FormatError(f"{name}: found part {found} in its place")
     return _read_whole(fp, tag, _limit(header, tag, index))
+
+
+def _skip_tile(fp: IO[bytes], header: Header, index: int) -> None:
+    tag = _read_tag(fp)
+    if tag != "T":
+        _expect(fp, header, "T", index, tag)  # raises
+    length, _ = _read_length(fp, tag, _limit(header, tag, index))
+    fp.seek(length + CRC.size, 1)
+
+
+def read_some(fp: IO[bytes], header: Header, wanted: Collection[int]) -> Parts:
+    """Read alpha and the wanted tiles, and skip all else, whose checksums stay unchecked.
+
+    Raises TruncatedError, ChecksumError or FormatError. The other tiles are None.
+    """
+    while (tag := _read_tag(fp)).islower():
+        length, _ = _read_length(fp, tag, METADATA_MAX)
+        fp.seek(length + CRC.size, 1)
+    alpha = None
+    if header.has_alpha:
+        alpha = _expect(fp, header, "A", found=tag)
+        tag = _read_tag(fp)
+    fp.seek(-1 if tag else 0, 1)
+    tiles: list[bytes | None] = [None] * header.tiles
+    for index in range(max(wanted) + 1):
+        if index in wanted:
+            tiles[index] = _expect(fp, header, "T", index, _read_tag(fp))
+        else:
+            _skip_tile(fp, header, index)
+    return Parts({}, alpha, tiles)
 
 
 def read_parts(fp: IO[bytes], header: Header) -> Parts:

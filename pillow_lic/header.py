@@ -17,6 +17,7 @@ __all__ = [
     "MODELS",
     "MODES",
     "SIGNATURE",
+    "Box",
     "Header",
     "pack_varint",
     "read_exactly",
@@ -36,8 +37,10 @@ LEVELS = (100, 10000)
 TILE_UNIT = 64
 TILE_MAX = 255 * TILE_UNIT
 TILE_PIXELS_MAX = 1 << 24  # a tile is decoded as a whole: this bounds memory
+SAMPLE, HALO = 16, 128  # pixels per latent sample, and around it, that pixels depend on
 CHUNK = 1 << 20
 
+Box = tuple[int, int, int, int]
 _FIXED = struct.Struct("<8sBBBB8sHB")
 CRC = struct.Struct("<I")
 
@@ -81,6 +84,17 @@ class Header(NamedTuple):
         row, column = divmod(index, self.columns)
         left, top = column * self.tile, row * self.tile
         return min(self.tile, self.width - left), min(self.tile, self.height - top)
+
+    def near(self, region: Box) -> frozenset[int]:
+        """Return the tiles that the pixels of a region (left, upper, right, lower) depend on."""
+        edge = self.tile or max(self.width, self.height)
+        left, upper = (max(side // SAMPLE * SAMPLE - HALO, 0) // edge for side in region[:2])
+        right, lower = (
+            (min(-(-side // SAMPLE) * SAMPLE + HALO, whole) - 1) // edge + 1
+            for side, whole in zip(region[2:], (self.width, self.height), strict=True)
+        )
+        rows, columns = range(upper, lower), range(left, right)
+        return frozenset(row * self.columns + column for row in rows for column in columns)
 
     def problem(self) -> str | None:
         """Return what is wrong with the first field outside its range, or None."""

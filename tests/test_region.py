@@ -1,0 +1,143 @@
+"""Parts of an image: the same pixels as the whole, from the tiles nearby alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+from samples import picture
+
+import lic_models
+import pillow_lic
+from lic_models import registry
+from pillow_lic import container, errors, header
+
+
+@pytest.fixture(scope="module", params=[("RGB", 64), ("LA", 128), ("RGBA", 0)])
+def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    mode, tile = request.param
+    file = tmp_path_factory.mktemp("region") / f"{mode}.lic"
+    picture(mode, (700, 500)).save(file, model="tiny", tile=tile)
+    return file
+
+
+REGIONS = [(0, 0, 1, 1), (0, 0, 700, 500), (650, 450, 700, 500), (130, 257, 331, 300)]
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_region_is_what_the_whole_holds(path: Path, region: tuple[int, int, int, int]):
+    with Image.open(path) as whole, pillow_lic.open(path, region=region) as part:
+        assert part.mode == whole.mode
+        assert part.size == (region[2] - region[0], region[3] - region[1])
+        assert part.info == whole.info
+        whole.load()
+        want = np.asarray(whole.crop(region)).astype(int)
+        assert np.abs(np.asarray(part) - want).max() <= 1
+
+
+def test_crop_before_load_reads_few_tiles(path: Path, monkeypatch: pytest.MonkeyPatch):
+    read: list[int] = []
+    some = container.read_some
+
+    def noted(fp: IO[bytes], head: container.Header, wanted: Collection[int]) -> container.Parts:
+        read.extend(wanted)
+        return some(fp, head, wanted)
+
+    monkeypatch.setattr(container, "read_some", noted)
+    box = (10, 20, 90, 60)
+    with Image.open(path) as image:
+        tiles = image.header.tiles
+        found = image.crop(box)
+        assert bool(read) == (tiles > 1)
+        assert 2 * len(read) < max(tiles, 2)
+        assert bool(image.tile) == (tiles > 1)  # the rest is still to be decoded
+        image.load()
+        whole = image.crop(box)
+    assert found.mode == whole.mode
+    assert np.abs(np.asarray(found).astype(int) - np.asarray(whole)).max() <= 1
+    assert found.info == whole.info
+
+
+def test_crop_beyond_the_edge_is_pillows(path: Path):
+    with Image.open(path) as image:
+        assert image.crop((-5, -5, 20, 20)).size == (25, 25)
+    with Image.open(path) as image:
+        assert image.crop().size == image.size
+
+
+@pytest.mark.parametrize(
+    "region", [(0, 0, 701, 5), (5, 5, 5, 9), (-1, 0, 5, 5), (0, 9, 5, 2), (0, 0, 1.5, 2), "no", 7]
+)
+def test_bad_regions(path: Path, region: object):
+    with pytest.raises(ValueError, match=r"region.*700, 500"):
+        pillow_lic.open(path, region=region)  # type: ignore[arg-type]
+
+
+def test_a_region_of_what_is_loaded_is_refused(path: Path):
+    with Image.open(path) as image:
+        image.load()
+        with pytest.raises(ValueError, match="loaded"):
+            image.select((0, 0, 5, 5))
+
+
+def test_damage_elsewhere_does_not_matter(tmp_path: Path):
+    file = tmp_path / "a.lic"
+    picture("RGB", (700, 500)).save(file, model="tiny", tile=64)
+    data = bytearray(file.read_bytes())
+    data[-10] ^= 1  # the last tile
+    with pillow_lic.open(io.BytesIO(data), region=(0, 0, 64, 64)) as part:
+        part.load()
+    with (
+        pillow_lic.open(io.BytesIO(data), region=(690, 490, 700, 500)) as part,
+        pytest.raises(errors.ChecksumError),
+    ):
+        part.load()
+    with pillow_lic.open(io.BytesIO(data[:-500]), region=(690, 0, 700, 9)) as part:
+        part.load()
+
+
+def test_missing_tiles_of_a_region_are_grey_on_request(monkeypatch: pytest.MonkeyPatch):
+    file = io.BytesIO()
+    picture("RGB", (700, 500)).save(file, "LIC", model="tiny", tile=64)
+    data = file.getvalue()[:-2]
+    with (
+        pillow_lic.open(io.BytesIO(data), region=(640, 450, 700, 500)) as part,
+        pytest.raises(errors.TruncatedError),
+    ):
+        part.load()
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    with pillow_lic.open(io.BytesIO(data), region=(640, 450, 700, 500)) as part:
+        assert part.getpixel((59, 49)) == (128, 128, 128)
+
+
+def test_the_bomb_check_is_for_the_region(path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(path)
+    with pillow_lic.open(path, region=(0, 0, 30, 30)) as part:
+        part.load()
+    with pytest.raises(Image.DecompressionBombError):
+        pillow_lic.open(path, region=(0, 0, 300, 300))
+
+
+def test_the_container_knows_how_far_models_look():
+    for name in lic_models.names():
+        model = registry.lookup(name)
+        assert model.pixels == header.SAMPLE
+        assert model.halo * model.pixels <= header.HALO
+
+
+def test_no_seams_between_regions(path: Path):
+    """Halves decoded apart fit together."""
+    with Image.open(path) as whole:
+        want = np.asarray(whole).astype(int)
+    left, right = (
+        np.asarray(pillow_lic.open(path, region=region)).astype(int)
+        for region in ((0, 0, 333, 500), (333, 0, 700, 500))
+    )
+    assert np.abs(np.concatenate([left, right], 1) - want).max() <= 1

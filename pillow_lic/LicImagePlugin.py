@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from PIL import Image, ImageFile
 
-from . import _codec, _imageio, _modes, _options, alpha, container
+from . import _codec, _imageio, _modes, _options, _preview, alpha, container
 from ._register import register
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class LicImageFile(ImageFile.ImageFile):
     device = "auto"
     header: container.Header | None = None
     _region: Box | None = None  # what is to be decoded; None for all
+    _preview: Image.Image | None = None  # what stands in for the pixels, after `draft`
     _lock = threading.RLock()
 
     def _open(self) -> None:
@@ -63,12 +64,37 @@ class LicImageFile(ImageFile.ImageFile):
         inside the image and not empty.
         """
         assert self.header is not None
-        if not self.tile:
-            raise ValueError("region: found an image whose pixels are loaded, allowed is before")
+        if not self.tile or self._preview:
+            raise ValueError("region: found an image that is loaded or drafted, allowed is before")
         self._region = _inside(region, (self.header.width, self.header.height))
         left, upper, right, lower = self._region
         self._size = right - left, lower - upper
         self.tile = [self.tile[0]._replace(extents=(0, 0, *self.size))]
+
+    def draft(
+        self, mode: str | None, size: tuple[int, int] | None
+    ) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Let a preview in the file be the image, if there is one and it fills `size`.
+
+        As for other formats, to be called before the pixels are loaded; `thumbnail` does. Returns
+        mode and box, or None if the image stays what it is. `mode` is ignored.
+        """
+        with self._lock:
+            if not self.tile or size is None or self._region is not None or self._preview:
+                return None
+            fp = self._open_file()
+            fp.seek(self.tile[0].offset)
+            data = container.read_preview(fp)
+            preview = _preview.read(data, self.mode) if data else None
+            scale = min(asked / side for asked, side in zip(size, self.size, strict=True))
+            if preview is None or any(
+                there < int(side * scale)
+                for there, side in zip(preview.size, self.size, strict=True)
+            ):
+                return None
+            self._preview = preview
+            self._size = preview.size
+            return self.mode, (0, 0, *preview.size)
 
     def crop(self, box: tuple[float, float, float, float] | None = None) -> Image.Image:
         """Return a part of the image, as `PIL.Image.Image.crop`.
@@ -87,7 +113,7 @@ class LicImageFile(ImageFile.ImageFile):
     def _pays(self, region: Box) -> bool:
         """Say whether to decode a part alone."""
         whole = self.header
-        if not self.tile or self._region is not None or whole is None:
+        if not self.tile or self._region or self._preview or whole is None:
             return False
         return _fits(region, self.size) and 2 * len(whole.near(region)) < whole.tiles
 
@@ -105,7 +131,9 @@ class LicImageFile(ImageFile.ImageFile):
     def load(self) -> PixelAccess | None:
         """Decode the pixels, once, whichever thread asks first."""
         with self._lock:
-            if self.tile:
+            if self._preview is not None and self.tile:
+                self.im, self.tile = self._preview.im, []
+            elif self.tile:
                 self._read_parts()
             return super().load()
 
@@ -188,9 +216,12 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     for name, side in (("width", im.width), ("height", im.height)):
         if not side:
             raise ValueError(f"{name}: found 0, allowed is at least 1")
+    image, parts = _modes.storable(im), _options.metadata(options, im)
+    if preview := _preview.make(image, options):
+        parts[container.PREVIEW] = preview
     data = _codec.encode(
-        _modes.storable(im),
-        _options.metadata(options, im),
+        image,
+        parts,
         model=options.get("model", "elic"),
         quality=options.get("quality", 75),
         tile=_options.tile_edge(options, im.size),

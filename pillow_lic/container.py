@@ -18,17 +18,23 @@ __all__ = [
     "read_header",
     "read_metadata",
     "read_parts",
+    "read_preview",
     "read_some",
     "salvage_parts",
     "write",
 ]
 
-METADATA = {"i": "icc_profile", "e": "exif", "x": "xmp"}  # in writing order
+METADATA = {"i": "icc_profile", "e": "exif", "x": "xmp"}
+PREVIEW = "p"
+ANCILLARY = {**METADATA, PREVIEW: "preview"}  # in writing order
 METADATA_MAX = 64 << 20
 
 
 class Parts(NamedTuple):
-    """All that follows the header. A tile or alpha that was lost is None (`salvage_parts` only)."""
+    """All that follows the header. A tile or alpha that was lost is None (`salvage_parts` only).
+
+    `metadata` holds the known ancillary parts by tag, the preview among them.
+    """
 
     metadata: dict[str, bytes]
     alpha: bytes | None
@@ -86,14 +92,15 @@ def _read_whole(fp: IO[bytes], tag: str, limit: int) -> bytes:
 def _add(metadata: dict[str, bytes], tag: str, data: bytes) -> None:
     if tag in metadata:
         raise FormatError(f"part {tag}: found twice, allowed is once")
-    if tag in METADATA:  # any other ancillary part means nothing to us
+    if tag in ANCILLARY:  # any other ancillary part means nothing to us
         metadata[tag] = data
 
 
 def read_metadata(fp: IO[bytes], *, tolerant: bool = False) -> dict[str, bytes]:
     """Read the known parts between the header and the image data, and the next tag.
 
-    Unknown parts are skipped unread. `tolerant` leaves out damaged parts instead of raising.
+    Unknown parts and the preview are skipped unread. `tolerant` leaves out damaged parts instead
+    of raising.
     """
     metadata: dict[str, bytes] = {}
     try:
@@ -111,6 +118,20 @@ def read_metadata(fp: IO[bytes], *, tolerant: bool = False) -> dict[str, bytes]:
         if not tolerant:
             raise
     return metadata
+
+
+def read_preview(fp: IO[bytes]) -> bytes | None:
+    """Read the preview from where the parts begin; None if there is none or it is damaged."""
+    try:
+        while (tag := _read_tag(fp)).islower():
+            if tag == PREVIEW:
+                part = _read_part(fp, tag, METADATA_MAX)
+                return part.data if part.intact else None
+            length, _ = _read_length(fp, tag, METADATA_MAX)
+            fp.seek(length + CRC.size, 1)
+    except (FormatError, TruncatedError):
+        pass  # `load` will say what is wrong
+    return None
 
 
 def _expect(fp: IO[bytes], header: Header, tag: str, index: int = 0, found: str = "") -> bytes:
@@ -182,11 +203,11 @@ def salvage_parts(fp: IO[bytes], header: Header) -> Parts:
             data, intact = _read_part(fp, tag, _limit(header, tag, len(tiles)))
             if tag == "T":
                 tiles.append(data if intact else None)
-            elif not intact and tag not in "Aiex":
+            elif not intact and tag not in ("A", *ANCILLARY):
                 break  # perhaps a T whose tag was hit: those after it would move up a place
             elif intact and tag == "A":
                 alpha = data
-            elif intact and tag in METADATA:
+            elif intact and tag in ANCILLARY:
                 metadata.setdefault(tag, data)
     except (FormatError, TruncatedError):
         pass  # each part is found through the one before it: the rest is lost
@@ -202,14 +223,14 @@ def write(
             f"parts: found {len(tiles)} tiles, allowed are {header.tiles}; "
             f"alpha is needed if and only if the mode has it ({header.mode})"
         )
-    parts = [(tag, metadata[tag]) for tag in METADATA if tag in metadata]
+    parts = [(tag, metadata[tag]) for tag in ANCILLARY if tag in metadata]
     if alpha is not None:
         parts.append(("A", alpha))
     data = [header.pack()]
     for index, (tag, body) in enumerate([*parts, *(("T", tile) for tile in tiles)]):
         limit = _limit(header, tag, max(0, index - len(parts)))
         if len(body) > limit:
-            name = METADATA.get(tag, f"part {tag}")
+            name = ANCILLARY.get(tag, f"part {tag}")
             raise ValueError(f"{name}: found {len(body)} bytes, allowed are {limit}")
         start = tag.encode() + pack_varint(len(body))
         data += [start, body, CRC.pack(zlib.crc32(body, zlib.crc32(start)))]

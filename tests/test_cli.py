@@ -19,6 +19,13 @@ def test_encode_and_decode(png: Path, tmp_path: Path) -> None:
     assert names(tmp_path) == {"one.png", "one.lic", "back.png"}
 
 
+def test_encode_with_a_preview(tmp_path: Path) -> None:
+    picture("RGB", (300, 200)).save(tmp_path / "a.png")
+    run("encode", tmp_path / "a.png", *TINY, "--preview", 64)
+    tags = [tag for tag, _ in split((tmp_path / "a.lic").read_bytes())[1]]
+    assert tags == ["p", "T"]
+
+
 def test_directory_for_several(png: Path, tmp_path: Path) -> None:
     picture("L").save(tmp_path / "two.tiff")
     out = tmp_path / "deep" / "out"
@@ -37,6 +44,7 @@ def test_directory_for_several(png: Path, tmp_path: Path) -> None:
         ("--quality", "nan", "1 to 100"),
         ("--quality", "high", "1 to 100"),
         ("--tile", "65", "multiples of 64"),
+        ("--preview", "15", "16 to 1024"),
         ("--unheard", "1", "No such option"),
     ],
 )

@@ -68,7 +68,7 @@ def test_parts():
         limit = base["tile_bytes_base"] + base["tile_bytes_per_pixel"] * pixels
         assert container._limit(whole, "T", index) == limit
     assert base["metadata_bytes_max"] == container.METADATA_MAX
-    assert base["ancillary"] == list(container.METADATA)
+    assert base["ancillary"] == list(container.ANCILLARY)
     assert base["critical"] == ["A", "T"]
 
 

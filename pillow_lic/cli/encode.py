@@ -62,6 +62,7 @@ def command(
     model: options.Model = None,
     quality: options.Quality = None,
     tile: options.Tile = None,
+    preview: options.Preview = None,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
     keep_metadata: Annotated[
@@ -70,7 +71,13 @@ def command(
     ] = False,
 ) -> None:
     """Encode pictures of any format that Pillow reads to .lic files."""
-    asked = {"model": model, "quality": quality, "tile": tile, "device": device}
+    asked = {
+        "model": model,
+        "quality": quality,
+        "tile": tile,
+        "preview": preview,
+        "device": device,
+    }
     given = {name: value for name, value in asked.items() if value is not None}
     failures = files.Failures()
     for source, target in files.progress(inputs, files.targets(inputs, out, ".lic"), "encoding"):

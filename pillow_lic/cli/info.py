@@ -15,7 +15,7 @@ from . import files
 
 __all__ = ["command", "report"]
 
-_NAMES = {"A": "alpha", "T": "tiles", **container.METADATA}
+_NAMES = {"A": "alpha", "T": "tiles", **container.ANCILLARY}
 
 
 def _framing(data: bytes) -> int:

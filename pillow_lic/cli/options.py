@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Device", "Model", "Overwrite", "Quality", "Tile", "quality_list"]
+__all__ = ["Device", "Model", "Overwrite", "Preview", "Quality", "Tile", "quality_list"]
 
 
 def _quality(given: object) -> float:
@@ -30,6 +30,17 @@ def _tile(given: int | None) -> int | None:
             _options.tile_edge({"tile": given}, (1, 1))
     except ValueError as error:
         raise typer.BadParameter(str(error).removeprefix("tile: ")) from error
+    return given
+
+
+def _preview(given: int | None) -> int | None:
+    """Return the longer side of a preview."""
+    from .. import _preview
+
+    try:
+        _preview.edge_of(given)
+    except ValueError as error:
+        raise typer.BadParameter(str(error).removeprefix("preview: ")) from error
     return given
 
 
@@ -56,6 +67,15 @@ Quality = Annotated[
         parser=_quality,
         metavar="1-100",
         help="1 (smallest file) to 100 (best picture).",
+    ),
+]
+Preview = Annotated[
+    int | None,
+    typer.Option(
+        "--preview",
+        callback=_preview,
+        metavar="PIXELS",
+        help="Store a small picture too, its longer side of this many pixels (256, say).",
     ),
 ]
 Device = Annotated[

@@ -1,4 +1,4 @@
-"""format.md, section 4.2: the alpha plane."""
+"""format.md, section 4.3: the alpha plane."""
 
 from __future__ import annotations
 

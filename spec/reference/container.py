@@ -147,7 +147,7 @@ def parse(data: bytes) -> Container:
         content = read_part(cursor, tag, METADATA_MAX)
         if tag in found.metadata:
             raise FormatError(f"part {tag}: found twice, once allowed")
-        if tag in "iex":
+        if tag in "iexp":
             found.metadata[tag] = content
     if header.mode.endswith("A"):
         expect(cursor, "A")

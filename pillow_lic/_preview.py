@@ -1,0 +1,67 @@
+"""A small picture beside the coded one: `draft` and `thumbnail` answer from it without a network.
+
+It is a WebP file, which Pillow decodes in milliseconds and which has opacity too.
+"""
+
+from __future__ import annotations
+
+import io
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image, features
+
+__all__ = ["edge_of", "make", "read"]
+
+EDGE = 256  # pixels of the longer side, if the caller only says that there shall be one
+EDGE_MIN, EDGE_MAX = 16, 1024
+QUALITY = 75
+
+
+def make(image: Image.Image, options: Mapping[str, Any]) -> bytes:
+    """Return a preview of an image of mode L, LA, RGB or RGBA; nothing if none is asked for.
+
+    Nor is there one for an image that is no larger. Raises ValueError for a bad option, OSError
+    if this Pillow has no WebP.
+    """
+    edge = edge_of(options.get("preview"))
+    if not edge or max(image.size) <= edge:
+        return b""
+    if not features.check("webp"):
+        raise OSError("preview: found a Pillow without WebP, which previews need")
+    small = image.copy()
+    small.thumbnail((edge, edge), Image.Resampling.LANCZOS)
+    small.info.clear()
+    file = io.BytesIO()
+    small.convert("RGBA" if image.mode.endswith("A") else "RGB").save(
+        file, "WEBP", quality=QUALITY, method=6
+    )
+    return file.getvalue()
+
+
+def edge_of(value: object) -> int:
+    """Return the longer side that an option asks for, 0 for no preview; ValueError if bad."""
+    if value is None or value is False:
+        return 0
+    if value is True:
+        return EDGE
+    problem = f"preview: found {value!r}, allowed are True, False and {EDGE_MIN} to {EDGE_MAX}"
+    try:
+        edge = operator.index(value)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ValueError(problem) from error
+    if not EDGE_MIN <= edge <= EDGE_MAX:
+        raise ValueError(problem)
+    return edge
+
+
+def read(data: bytes, mode: str) -> Image.Image | None:
+    """Return the preview in a mode; None if it cannot be read or is larger than any should be."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
+            if max(image.size) > EDGE_MAX:
+                return None
+            return image.convert(mode)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None  # whoever made it: the picture itself is still there

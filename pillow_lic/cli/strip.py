@@ -1,0 +1,58 @@
+"""`lic strip`: the same picture without what was stored beside it. Runs no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import container
+from . import files, options
+
+__all__ = ["command"]
+
+
+def _strip(source: Path, target: Path, keep: set[str], overwrite: bool) -> None:
+    with files.atomic(target, overwrite) as path:
+        before = source.stat().st_size
+        with source.open("rb") as fp:
+            header = container.read_header(fp)
+            parts = container.read_parts(fp, header)
+        tiles = [tile for tile in parts.tiles if tile is not None]
+        kept = {tag: data for tag, data in parts.metadata.items() if tag in keep}
+        path.write_bytes(container.write(header, kept, parts.alpha, tiles))
+        after = path.stat().st_size
+    typer.echo(f"{target}  {before:,} -> {after:,} bytes")
+
+
+def _tags(names: list[str]) -> set[str]:
+    known = {name: tag for tag, name in container.ANCILLARY.items()}
+    for name in names:
+        if name not in known:
+            allowed = ", ".join(known)
+            raise typer.BadParameter(f"found {name!r}, allowed are {allowed}", param_hint="--keep")
+    return {known[name] for name in names}
+
+
+def command(
+    inputs: Annotated[list[Path], typer.Argument(metavar="IN", help=".lic files.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A file, or a directory for several.")
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", help="icc_profile, exif, xmp or preview; may be given again."),
+    ] = None,
+    drop_profile: Annotated[
+        bool, typer.Option(help="Drop the colour profile too, which changes colours.")
+    ] = False,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Remove EXIF, XMP, previews and unknown parts; coded pixels stay as they are, bit by bit."""
+    tags = _tags(keep or []) | (set() if drop_profile else {"i"})
+    failures = files.Failures()
+    for source, target in files.progress(inputs, files.targets(inputs, out, ".lic"), "stripping"):
+        with failures.caught(source):
+            _strip(source, target, tags, overwrite)
+    failures.exit()

@@ -1,0 +1,86 @@
+"""`lic strip` and `lic transcode`: what stays in a file and what goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commands import names, run
+from PIL import Image
+from samples import EXIF, ICC, XMP, distance, join, lic, part, picture, split
+
+BIG = (300, 200)
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Path:
+    """A file with everything, an unknown part too."""
+    path = tmp_path / "full.lic"
+    data = lic(
+        picture("RGBA", BIG), exif=EXIF, xmp=XMP, icc_profile=ICC, preview=64, quality=60, tile=128
+    )
+    header, parts = split(data)
+    path.write_bytes(header + part("q", b"?") + join(b"", parts))
+    return path
+
+
+def tags(path: Path) -> str:
+    return "".join(tag for tag, _ in split(path.read_bytes())[1])
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        ((), "iATTTTTT"),
+        (("--drop-profile",), "ATTTTTT"),
+        (("--keep", "exif", "--keep", "preview"), "iepATTTTTT"),
+        (("--drop-profile", "--keep", "xmp"), "xATTTTTT"),
+    ],
+)
+def test_strip(full: Path, tmp_path: Path, options: tuple[str, ...], left: str) -> None:
+    out = tmp_path / "out.lic"
+    run("strip", full, "-o", out, *options)
+    assert tags(out) == left
+    assert split(out.read_bytes())[1][-7:] == split(full.read_bytes())[1][-7:]
+    assert part("q", b"?") not in out.read_bytes()
+    with Image.open(full) as one, Image.open(out) as other:
+        assert one.tobytes() == other.tobytes()
+
+
+def test_strip_in_place_needs_leave(full: Path, tmp_path: Path) -> None:
+    run("strip", full, code=1)
+    assert part("q", b"?") in full.read_bytes()
+    run("strip", full, "--overwrite")
+    assert tags(full) == "iATTTTTT"
+    assert names(tmp_path) == {"full.lic"}
+
+
+def test_strip_refuses_what_it_does_not_know(full: Path) -> None:
+    assert "allowed are icc_profile" in run("strip", full, "--keep", "gps", code=2).output
+
+
+def test_strip_refuses_damage(full: Path, tmp_path: Path) -> None:
+    full.write_bytes(full.read_bytes()[:-3])
+    assert "truncated" in run("strip", full, "-o", tmp_path / "out.lic", code=1).stderr
+    assert names(tmp_path) == {"full.lic"}
+
+
+def test_transcode_keeps_all(full: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.lic"
+    run("transcode", full, "-o", out, "--quality", 90)
+    assert tags(out) == "iexpATTTTTT"
+    with Image.open(full) as before, Image.open(out) as after:
+        assert after.info == {**before.info, "quality": 90.0}
+        assert after.header.tile == 128
+        assert after.getchannel("A").tobytes() == before.getchannel("A").tobytes()
+        assert distance(before.convert("RGB"), after.convert("RGB")) < 25
+
+
+def test_transcode_changes_what_is_asked(full: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.lic"
+    run("transcode", full, "-o", out, "--tile", 0, "--preview", 32)
+    assert tags(out) == "iexpAT"
+    with Image.open(out) as image:
+        image.draft(None, (16, 16))
+        assert max(image.size) == 32
+        assert image.info["quality"] == 60

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from . import bench, decode, demo, encode, info, models, strip, transcode, verify
+from . import autoload, bench, decode, demo, encode, info, models, strip, transcode, verify
 
 __all__ = ["app", "main"]
 
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     help="Learned image compression in .lic files.",
 )
-for module in (encode, decode, transcode, strip, info, verify, models, demo, bench):
+for module in (encode, decode, transcode, strip, info, verify, models, demo, bench, autoload):
     app.command(module.__name__.rpartition(".")[2])(module.command)
 
 

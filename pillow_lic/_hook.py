@@ -1,0 +1,61 @@
+"""Makes Pillow know `.lic` files the moment it is imported, without an `import pillow_lic`.
+
+`python -m pillow_lic autoload on` copies this file, by itself, to where Python looks for what to
+run when it starts; `autoload off` removes it. It imports nothing that Python has not loaded
+anyway, and does nothing at all until somebody imports `PIL.Image`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False  # importing typing would take longer than all of this
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class _Loader:
+    """Runs a module as its own loader would, then imports pillow_lic."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def create_module(self, spec: Any) -> Any:
+        return self.inner.create_module(spec)
+
+    def exec_module(self, module: Any) -> None:
+        module.__spec__.loader = module.__loader__ = self.inner  # what others expect to see
+        self.inner.exec_module(module)
+        try:
+            import pillow_lic  # noqa: F401
+        except ImportError:
+            pass  # uninstalled, or half so: Pillow works without it
+        except Exception as error:
+            print(f"pillow_lic: autoload failed: {error!r}", file=sys.stderr)
+
+
+class _Finder:
+    """Finds `PIL.Image` once, through the finders after it."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name != "PIL.Image":
+            return None
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+        for finder in sys.meta_path:
+            find = getattr(finder, "find_spec", None)
+            spec = find(name, path, target) if find else None
+            if spec is not None:
+                if hasattr(spec.loader, "exec_module"):
+                    spec.loader = _Loader(spec.loader)
+                return spec
+        return None
+
+
+def install() -> None:
+    """Wait for `PIL.Image`, unless PILLOW_LIC_AUTOLOAD=0; installing twice changes nothing."""
+    if os.environ.get("PILLOW_LIC_AUTOLOAD") == "0" or "PIL.Image" in sys.modules:
+        return
+    if not any(type(finder).__name__ == "_Finder" for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())

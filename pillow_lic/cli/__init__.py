@@ -7,7 +7,20 @@ from __future__ import annotations
 
 import typer
 
-from . import autoload, bench, decode, demo, encode, info, models, strip, transcode, verify
+from . import (
+    autoload,
+    bench,
+    decode,
+    demo,
+    desktop,
+    encode,
+    info,
+    models,
+    strip,
+    thumbnail,
+    transcode,
+    verify,
+)
 
 __all__ = ["app", "main"]
 
@@ -17,7 +30,12 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     help="Learned image compression in .lic files.",
 )
-for module in (encode, decode, transcode, strip, info, verify, models, demo, bench, autoload):
+commands = (
+    encode, decode, transcode, strip, thumbnail,
+    info, verify, models, demo, bench,
+    autoload, desktop,
+)  # fmt: skip
+for module in commands:
     app.command(module.__name__.rpartition(".")[2])(module.command)
 
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .. import _autoload
-from . import files
+from .switch import Switch, turn
 
 __all__ = ["command"]
 
 
-class What(str, Enum):
-    on = "on"
-    off = "off"
-    status = "status"
-
-
 def command(
-    what: Annotated[What, typer.Argument(help="What to do.")],
+    how: Annotated[Switch, typer.Argument(help="What to do.")],
     folder: Annotated[
         Path | None, typer.Option(help="A site folder other than this environment's.")
     ] = None,
@@ -30,12 +23,4 @@ def command(
 
     PILLOW_LIC_AUTOLOAD=0 in a program's environment holds it back there.
     """
-    place = folder or _autoload.site_folder()
-    failures = files.Failures()
-    with failures.caught(place):
-        if what is What.on:
-            _autoload.on(place)
-        elif what is What.off:
-            _autoload.off(place)
-        typer.echo(_autoload.status(place))
-    failures.exit()
+    turn(_autoload, how, folder or _autoload.site_folder())

@@ -1,0 +1,35 @@
+"""`lic thumbnail`: a small PNG of a file, for desktops; from the preview if there is one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import files, options
+
+__all__ = ["command"]
+
+
+def command(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A .lic file.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The picture to write, as PNG.")],
+    size: Annotated[int, typer.Option(min=1, max=4096, help="Longest side in pixels.")] = 256,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Write a small PNG of a .lic file, turned as its EXIF orientation says."""
+    from PIL import ImageOps
+
+    import pillow_lic
+
+    failures = files.Failures()
+    with (
+        failures.caught(source),
+        files.atomic(target, overwrite) as path,
+        pillow_lic.open(source, device) as image,
+    ):
+        image.thumbnail((size, size))
+        ImageOps.exif_transpose(image).save(path, "PNG")
+    failures.exit()

@@ -1,0 +1,53 @@
+"""Thumbnails, and what a desktop is told."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+from commands import TINY, names, run
+from PIL import Image
+from samples import EXIF, distance, lic, picture
+
+from pillow_lic.header import SIGNATURE
+
+
+def test_thumbnail(tmp_path: Path):
+    source = tmp_path / "a.lic"
+    source.write_bytes(lic(picture("RGB", (300, 200)), exif=EXIF))
+    run("thumbnail", source, tmp_path / "a.png", "--size", 60)
+    with Image.open(tmp_path / "a.png") as small:
+        assert (small.format, small.size) == ("PNG", (40, 60))  # EXIF says: turn
+    run("thumbnail", source, tmp_path / "a.png", code=1)
+    run("thumbnail", source, tmp_path / "odd name.out", "--size", 20)
+    assert names(tmp_path) == {"a.lic", "a.png", "odd name.out"}
+
+
+def test_desktop(tmp_path: Path):
+    assert run("desktop", "status", "--folder", tmp_path).output.startswith("off")
+    assert run("desktop", "on", "--folder", tmp_path).output.startswith("on")
+    root = ElementTree.parse(tmp_path / "mime/packages/pillow-lic.xml").getroot()
+    space = root.tag.partition("}")[0] + "}"
+    kind = root.find(f"{space}mime-type")
+    assert kind is not None
+    assert kind.get("type") == Image.MIME["LIC"]
+    match = kind.find(f"{space}magic/{space}match")
+    assert match is not None
+    assert match.get("value", "").encode().decode("unicode_escape").encode("latin1") == SIGNATURE
+    assert run("desktop", "off", "--folder", tmp_path).output.startswith("off")
+    assert not [p for p in tmp_path.rglob("pillow-lic*") if p.is_file()]
+
+
+def test_the_thumbnailer_works(tmp_path: Path):
+    """The line that a file manager would run."""
+    run("desktop", "on", "--folder", tmp_path)
+    text = (tmp_path / "thumbnailers/pillow-lic.thumbnailer").read_text()
+    [line] = [s.removeprefix("Exec=") for s in text.splitlines() if s.startswith("Exec=")]
+    picture("RGB", (300, 200)).save(tmp_path / "a.png")
+    run("encode", tmp_path / "a.png", *TINY, "--preview", 128)
+    values = {"%s": "64", "%i": str(tmp_path / "a.lic"), "%o": str(tmp_path / "thumb.png")}
+    subprocess.run([values.get(word, word) for word in line.split()], check=True)
+    with Image.open(tmp_path / "thumb.png") as small, Image.open(tmp_path / "a.png") as whole:
+        assert small.size == (64, 43)
+        assert distance(small, whole.resize(small.size)) < 5

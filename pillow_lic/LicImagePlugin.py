@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from PIL import Image, ImageFile
 
-from . import _codec, _imageio, _modes, _options, _preview, alpha, container
+from . import _codec, _imageio, _modes, _options, _preview, _rate, alpha, container
 from ._register import register
 
 if TYPE_CHECKING:
@@ -224,6 +224,7 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
         parts,
         model=options.get("model", "elic"),
         quality=options.get("quality", 75),
+        target=_rate.wanted(options, im.size),
         tile=_options.tile_edge(options, im.size),
         device=options.get("device", "auto"),
     )

@@ -10,12 +10,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from . import alpha
+from ._rate import Target, search
 from .container import Header, Parts, write
 from .errors import LicError, ModelError, PayloadError, UnknownModelError, WeightsNotFoundError
+from .header import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image
 
     from .header import Box
@@ -74,8 +78,7 @@ def decode(header: Header, parts: Parts, device: str, region: Box | None = None)
         rgb = codec.decode_tiles(parts.tiles, *size, header.level, header.tile, box)
         planes = [plane[upper:lower, left:right] for plane in planes]
         if header.mode.startswith("L"):
-            grey = (rgb.sum(axis=2, dtype=np.uint16) + 1) // 3  # the mean, rounded
-            rgb = grey.astype(np.uint8)
+            rgb = grey(rgb)
         return bytes(np.dstack([rgb, *planes]).tobytes())
 
 
@@ -84,17 +87,21 @@ def encode(
     metadata: Mapping[str, bytes],
     *,
     model: str,
-    quality: float,
+    quality: object,
     tile: int,
     device: str,
+    target: Target | None = None,
 ) -> bytes:
-    """Return the whole file for an image of mode L, LA, RGB or RGBA."""
+    """Return the whole file for an image of mode L, LA, RGB or RGBA.
+
+    With a target the level is searched for, and `quality` means nothing.
+    """
     with _translated("encoding"):
         import numpy as np
 
         import lic_models
 
-        level = lic_models.level_from_quality(quality)
+        level = LEVELS[1] if target else lic_models.level_from_quality(quality)
         codec = lic_models.load(lic_models.model_name(model), device=device)
         width, height = image.size
         header = Header(width, height, image.mode, codec.model_id, codec.fingerprint, level, tile)
@@ -105,4 +112,31 @@ def encode(
             rgb = np.repeat(pixels[..., :1], 3, axis=2)
         else:
             rgb = np.ascontiguousarray(pixels[..., :3])
-        return write(header, metadata, plane, codec.encode_tiles(rgb, level, tile))
+
+        def whole(level: int, payloads: list[bytes]) -> bytes:
+            return write(header._replace(level=level), metadata, plane, payloads)
+
+        if target is None:
+            return whole(level, codec.encode_tiles(rgb, level, tile))
+        files: dict[int, bytes] = {}
+
+        def measure(level: int) -> float:
+            if target.is_size:
+                files[level] = whole(level, codec.encode_tiles(rgb, level, tile))
+                return len(files[level])
+            payloads, seen = codec.encode_seen(rgb, level, tile)
+            files[level] = whole(level, payloads)
+            if header.mode.startswith("L"):
+                seen = grey(seen)[..., None]
+            error = np.square(seen.astype(np.float32) - rgb).mean()
+            return float(10 * np.log10(255**2 / max(error, 1e-3)))
+
+        return files[search(target, measure)]
+
+
+def grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the mean of three channels (H, W, 3), rounded."""
+    import numpy as np
+
+    mean: NDArray[np.uint8] = ((rgb.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
+    return mean

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Device", "Model", "Overwrite", "Preview", "Quality", "Tile", "quality_list"]
+__all__ = [
+    "Device",
+    "Model",
+    "Overwrite",
+    "Preview",
+    "Quality",
+    "TargetBpp",
+    "TargetPsnr",
+    "TargetSize",
+    "Tile",
+    "quality_list",
+]
 
 
 def _quality(given: object) -> float:
@@ -68,6 +79,15 @@ Quality = Annotated[
         metavar="1-100",
         help="1 (smallest file) to 100 (best picture).",
     ),
+]
+TargetSize = Annotated[
+    int | None, typer.Option("--target-size", metavar="BYTES", help="Instead of --quality.")
+]
+TargetBpp = Annotated[
+    float | None, typer.Option("--target-bpp", metavar="BITS", help="The same per pixel.")
+]
+TargetPsnr = Annotated[
+    float | None, typer.Option("--target-psnr", metavar="DB", help="Instead of --quality.")
 ]
 Preview = Annotated[
     int | None,

@@ -1,0 +1,122 @@
+"""Rate control: the level at which a file has some size, or a picture some PSNR.
+
+Size and quality grow with the level, so each encode halves what is unknown, and usually does much
+better: over the level, the logarithm of the size and the PSNR are nearly straight lines.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from .header import LEVELS
+
+__all__ = ["Target", "search", "wanted"]
+
+ENCODES_MAX = 8
+NAMES = ("target_size", "target_bpp", "target_psnr")
+
+
+class Target(NamedTuple):
+    """What a caller wants instead of a quality.
+
+    name: the option. value: bytes of the file, or dB. slack: what may be given away, as a share
+    of the bytes or in dB. guess: where to look first. slope: of log(bytes) or dB, per level.
+    """
+
+    name: str
+    value: float
+    slack: float
+    slope: float
+
+    @property
+    def is_size(self) -> bool:
+        return self.name != "target_psnr"
+
+
+def wanted(options: Mapping[str, Any], size: tuple[int, int]) -> Target | None:
+    """Return the target among the options of `save`, or None; ValueError if one is bad."""
+    given = [name for name in NAMES if options.get(name) is not None]
+    if not given:
+        return None
+    if len(given) > 1 or options.get("quality") is not None:
+        found = ", ".join(name for name in ("quality", *NAMES) if options.get(name) is not None)
+        raise ValueError(f"quality: found {found}, allowed is one of them")
+    [name] = given
+    value = options[name]
+    good = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not (good and math.isfinite(value) and value > 0):
+        raise ValueError(f"{name}: found {value!r}, allowed is a number above 0")
+    if name == "target_psnr":
+        return Target(name, float(value), 0.05, 1.4e-3)
+    if name == "target_bpp":
+        value = float(value) * size[0] * size[1] / 8
+    return Target(name, float(value), 0.01, 3.3e-4)
+
+
+def search(target: Target, measure: Callable[[int], float]) -> int:
+    """Return the best level found.
+
+    `measure` encodes at a level and returns the bytes of the file or the PSNR. A size is never
+    exceeded, a PSNR always reached. Raises ValueError if no level does that.
+    """
+    sign = 1 if target.is_size else -1  # as if for sizes: below the goal is good
+
+    def height(level: int) -> float:
+        value = measure(level)
+        return math.log(value / target.value) if target.is_size else value - target.value
+
+    low, high = LEVELS
+    known: dict[int, float] = {}
+    level = (low + high) // 2
+    for _ in range(ENCODES_MAX):
+        known[level] = found = height(level)
+        if found * sign <= 0 and abs(found) <= target.slack:
+            return level
+        below = [at for at, value in known.items() if value <= 0]
+        above = [at for at, value in known.items() if value > 0]
+        low = max(below, default=low)
+        high = min(above, default=high)
+        if (level == LEVELS[0] and found > 0) or (level == LEVELS[1] and found < 0):
+            break
+        if below and above and high - low <= 1:
+            break
+        level = _next(known, found, level, low, high, target, sign)
+        if level in known:
+            break
+    good = [at for at, value in known.items() if value * sign <= 0]
+    if not good:
+        limit = min(known.values()) if target.is_size else max(known.values())
+        edge = target.value * math.exp(limit) if target.is_size else target.value + limit
+        allowed = (
+            f"at least {math.ceil(edge - 1e-6)} bytes" if target.is_size else f"at most {edge:.2f}"
+        )
+        raise ValueError(f"{target.name}: found {target.value:g}, allowed is {allowed} here")
+    return max(good) if target.is_size else min(good)
+
+
+def _next(
+    known: dict[int, float],
+    found: float,
+    level: int,
+    low: int,
+    high: int,
+    target: Target,
+    sign: int,
+) -> int:
+    """Return where a line through what is known meets the middle of what is allowed."""
+    aim = -sign * target.slack / 2
+    slope = target.slope
+    if len(known) > 1:
+        near = sorted(known, key=lambda at: abs(known[at] - aim))[:2]
+        rise = known[near[0]] - known[near[1]]
+        if rise:
+            slope = max(rise / (near[0] - near[1]), slope / 10)
+        level, found = near[0], known[near[0]]
+    step = round(level + (aim - found) / slope)
+    if low in known and high in known:
+        margin = max(1, (high - low) // 20)  # never quite back to an end that is known
+        return min(max(step, low + margin), high - margin)
+    return min(max(step, low), high)

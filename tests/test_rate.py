@@ -1,0 +1,126 @@
+"""Rate control: sizes are never exceeded, PSNR is always reached, both are met closely."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import TINY, run
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from samples import EXIF, lic, opened
+
+from pillow_lic import _rate
+from pillow_lic._rate import Target, search
+
+
+@pytest.fixture(scope="module")
+def photo() -> Image.Image:
+    """Noise of several sizes: every level costs something else."""
+    random = np.random.default_rng(0)
+    total = np.zeros((192, 256, 3))
+    for edge in (4, 16, 64):
+        small = random.integers(0, 256, (192 // edge, 256 // edge, 3)).astype(np.uint8)
+        total += np.asarray(Image.fromarray(small).resize((256, 192), Image.Resampling.BICUBIC))
+    return Image.fromarray((total / 3).astype(np.uint8))
+
+
+def psnr(one: Image.Image, other: Image.Image) -> float:
+    error = np.asarray(one, float) - np.asarray(other, float)
+    return 10 * math.log10(255**2 / float(np.square(error).mean()))
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+def test_sizes(photo: Image.Image, share: float):
+    low, high = (len(lic(photo, quality=quality)) for quality in (1, 100))
+    size = round(low + share * (high - low))
+    found = len(lic(photo, target_size=size, exif=EXIF))
+    assert 0.95 * size <= found <= size
+    bits = 8 * size / (256 * 192)
+    assert len(lic(photo, target_bpp=bits, exif=EXIF)) == found
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_psnr(photo: Image.Image, mode: str):
+    source = photo.convert(mode)
+    colours = "L" if mode == "L" else "RGB"
+    ends = [
+        psnr(opened(lic(source, quality=quality)).convert(colours), source.convert(colours))
+        for quality in (10, 90)
+    ]
+    wanted = sum(ends) / 2
+    found = psnr(opened(lic(source, target_psnr=wanted)).convert(colours), source.convert(colours))
+    assert wanted - 1e-3 <= found <= wanted + 0.3
+
+
+def test_more_than_enough_bytes_is_the_best_quality(photo: Image.Image):
+    assert lic(photo, target_size=10**9) == lic(photo, quality=100)
+
+
+def test_what_cannot_be_is_refused(photo: Image.Image):
+    least = len(lic(photo, quality=1))
+    with pytest.raises(ValueError, match=f"target_size: found 50, allowed is at least {least}"):
+        lic(photo, target_size=50)
+    with pytest.raises(ValueError, match="target_psnr: found 90, allowed is at most"):
+        lic(photo, target_psnr=90)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"target_size": 0},
+        {"target_bpp": -1},
+        {"target_psnr": math.nan},
+        {"target_size": "big"},
+        {"target_size": True},
+        {"target_size": 1000, "target_bpp": 1},
+        {"target_psnr": 30, "quality": 50},
+    ],
+)
+def test_bad_values(photo: Image.Image, options: dict[str, Any]):
+    with pytest.raises(ValueError, match=r"target_|quality: found quality, target_psnr"):
+        lic(photo, **options)
+
+
+def test_the_command(photo: Image.Image, tmp_path: Path):
+    photo.save(tmp_path / "a.png")
+    run("encode", tmp_path / "a.png", *TINY, "--target-size", 1500)
+    assert 1400 < (tmp_path / "a.lic").stat().st_size <= 1500
+    result = run("encode", tmp_path / "a.png", *TINY, "--target-size", -1, "--overwrite", code=1)
+    assert "above 0" in result.stderr
+
+
+@given(st.floats(-6, -1), st.floats(1.5, 9), st.floats(0.3, 3), st.floats(0.02, 0.98))
+def test_few_encodes_on_any_curve(start: float, rise: float, bend: float, share: float):
+    """Curves much steeper, flatter and more bent than those of pictures."""
+    asked: list[int] = []
+
+    def measure(level: int) -> float:
+        asked.append(level)
+        return math.exp(start + 15 + rise * ((level - 100) / 9900) ** bend)
+
+    goal = math.exp(start + 15 + rise * share)
+    found = search(_rate.wanted({"target_size": goal}, (1, 1)), measure)
+    assert measure(found) <= goal * (1 + 1e-9)
+    assert len(asked) <= _rate.ENCODES_MAX + 1
+
+
+def test_usual_curves_take_three():
+    """Sizes as those of photos: 0.09, 0.55 and 2.06 bits per pixel at quality 5, 50 and 100."""
+    asked: list[int] = []
+
+    def measure(level: int) -> float:
+        asked.append(level)
+        return float(np.exp(np.interp(level, [500, 5000, 10000], np.log([90e3, 550e3, 2060e3]))))
+
+    counts = []
+    for size in (120e3, 300e3, 500e3, 800e3, 1.5e6):
+        asked.clear()
+        found = search(Target("target_size", size, 0.01, 3.3e-4), measure)
+        counts.append(len(asked))
+        assert 0.99 * size - 1 <= measure(found) <= size
+    assert sum(counts) / len(counts) <= 4

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from .entropy import UNIT, estimate
 from .errors import StreamError
 from .levels import LEVEL_MAX, LEVEL_MIN, level_from_quality
 
-__all__ = ["Codec", "load"]
+__all__ = ["Codec", "Coded", "load"]
 
 BLOCK = 1024  # pixels a transform works on at a time, halo not counted
 TILE_UNIT = 64
@@ -45,6 +46,16 @@ def boxes(height: int, width: int, edge: int) -> Iterator[Box]:
 def _grow(box: Box, by: int, height: int, width: int) -> Box:
     top, left, bottom, right = box
     return max(top - by, 0), max(left - by, 0), min(bottom + by, height), min(right + by, width)
+
+
+class Coded(NamedTuple):
+    """An image as `encode_tiles` leaves it; None stands for a payload that is lost."""
+
+    payloads: Sequence[bytes | None]
+    width: int
+    height: int
+    level: int
+    tile: int
 
 
 class Codec:
@@ -155,6 +166,34 @@ class Codec:
         pixels = self._decode(payloads, width, height, level, tile, region)
         return pixels.permute(1, 2, 0).cpu().numpy()
 
+    def decode_tensor(self, coded: Coded, region: Box | None = None) -> Tensor:
+        """Return the image, or a region of it, on this codec's device: uint8 (3, H, W)."""
+        return self._decode(*coded, region)
+
+    @torch.inference_mode()
+    def decode_batch(self, files: Sequence[Coded]) -> list[Tensor]:
+        """Return images uint8 (3, H, W) on this codec's device.
+
+        The latents are decoded file by file; those of images of one size meet in one synthesis.
+        """
+        sizes: dict[tuple[int, int], list[int]] = {}
+        for at, coded in enumerate(files):
+            sizes.setdefault((coded.height, coded.width), []).append(at)
+        out: dict[int, Tensor] = {}
+        for (height, width), members in sizes.items():
+            whole = (0, 0, *self._padded(height, width))
+            most = max(1, BLOCK**2 // (whole[2] * whole[3]))  # as much memory as one block takes
+            for chunk in (members[at : at + most] for at in range(0, len(members), most)):
+                tiles = [self._tiles(*files[at]) for at in chunk]
+                gathered = [self._gather(each, whole) for each in tiles]
+                levels = [files[at].level for at in chunk]
+                pixels = self._pixels(torch.cat([y_hat for y_hat, _ in gathered]), levels)
+                for at, image, (_, lost) in zip(chunk, pixels, gathered, strict=True):
+                    for top, left, bottom, right in lost:
+                        image[:, top:bottom, left:right] = GREY
+                    out[at] = image[:, :height, :width]
+        return [out[at] for at in range(len(files))]
+
     def near(self, region: Box, height: int, width: int) -> Box:
         """Return what a region's pixels depend on: its blocks of 16 pixels and the halo."""
         step = self.model.pixels
@@ -249,8 +288,20 @@ class Codec:
     ) -> Tensor:
         """Pixels uint8 (3, h, w) of a region, from the latents of the tiles near it."""
         near = self.near(region, height, width)
+        y_hat, lost = self._gather(found, near)
+        pixels = self._pixels(y_hat, [level])[0]
+        for each in lost:
+            top, left, bottom, right = _shift(each, near)
+            pixels[:, top:bottom, left:right] = GREY
+        top, left, bottom, right = _shift(region, near)
+        return pixels[:, top:bottom, left:right]
+
+    def _gather(
+        self, found: Iterable[tuple[Box, Latents | None]], near: Box
+    ) -> tuple[Tensor, list[Box]]:
+        """y_hat (1, M, h / 16, w / 16) of a box of pixels, from tiles; and which parts are lost."""
         step = self.model.pixels
-        _, rows, columns = self.model.shapes(near[2] - near[0], near[3] - near[1])["y"]
+        channels, rows, columns = self.model.shapes(near[2] - near[0], near[3] - near[1])["y"]
         y_hat, lost = torch.empty(0), []
         for box, latents in found:
             inner = _meet(box, near)
@@ -259,27 +310,30 @@ class Codec:
                 lost.append(inner)
                 continue
             if not y_hat.numel():  # the first tile was good: now the claimed size may cost memory
-                y_hat = torch.zeros(1, self.model.config.M, rows, columns, device=self.device)
+                y_hat = torch.zeros(1, channels, rows, columns, device=self.device)
             top, left, bottom, right = (n // step for n in _shift(inner, near))
             part = tuple(n // step for n in _shift(inner, box))
             y = latents["y"][:, :, part[0] : part[2], part[1] : part[3]]
             y_hat[:, :, top:bottom, left:right] = y / UNIT
         if not y_hat.numel():
-            y_hat = torch.zeros(1, self.model.config.M, rows, columns, device=self.device)
-        where = torch.tensor([float(level)], device=self.device)
-        pixels = torch.empty(3, rows * step, columns * step, dtype=torch.uint8, device=self.device)
+            y_hat = torch.zeros(1, channels, rows, columns, device=self.device)
+        return y_hat, lost
+
+    def _pixels(self, y_hat: Tensor, levels: Sequence[int]) -> Tensor:
+        """Pixels uint8 (B, 3, 16 h, 16 w) of y_hat (B, M, h, w), one level each."""
+        step = self.model.pixels
+        batch, _, rows, columns = y_hat.shape
+        where = torch.tensor([float(level) for level in levels], device=self.device)
+        size = (batch, 3, rows * step, columns * step)
+        pixels = torch.empty(size, dtype=torch.uint8, device=self.device)
         for box in boxes(rows, columns, BLOCK // step):
             around = _grow(box, self.model.halo, rows, columns)
-            part_y = y_hat[:, :, around[0] : around[2], around[1] : around[3]]
-            part_y = part_y.contiguous(memory_format=torch.channels_last)
-            x_hat = self.model.synthesise(part_y, where).clamp_(0, 1).mul_(255).round_()
+            part = y_hat[:, :, around[0] : around[2], around[1] : around[3]]
+            part = part.contiguous(memory_format=torch.channels_last)
+            x_hat = self.model.synthesise(part, where).clamp_(0, 1).mul_(255).round_()
             scaled = (tuple(n * step for n in box), tuple(n * step for n in around))
-            _paste(pixels[None], x_hat.to(torch.uint8), scaled[0], scaled[1], 1)  # type: ignore[arg-type]
-        for each in lost:
-            top, left, bottom, right = _shift(each, near)
-            pixels[:, top:bottom, left:right] = GREY
-        top, left, bottom, right = _shift(region, near)
-        return pixels[:, top:bottom, left:right]
+            _paste(pixels, x_hat.to(torch.uint8), scaled[0], scaled[1], 1)  # type: ignore[arg-type]
+        return pixels
 
 
 def _up(number: int, step: int) -> int:

@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from lic_models.codec import Codec
+
     from .header import Box
 
-__all__ = ["decode", "encode"]
+__all__ = ["codec_of", "decode", "encode", "translated"]
 
 
 @contextmanager
-def _translated(task: str) -> Iterator[None]:
+def translated(task: str) -> Iterator[None]:
     """Turn what the model package raises into this package's errors.
 
     The last clause is a net: callers of Pillow are promised that only OSError, ValueError and
@@ -52,16 +54,24 @@ def _translated(task: str) -> Iterator[None]:
         raise LicError(f"{task} failed: {type(error).__name__}: {error}") from error
 
 
+def codec_of(header: Header, device: str) -> Codec:
+    """Return the codec that a header asks for."""
+    import lic_models
+    from lic_models.errors import UnknownModel
+
+    try:
+        return lic_models.load(header.model, device=device, fingerprint=header.fingerprint)
+    except UnknownModel as error:
+        raise UnknownModelError(str(error)) from error
+
+
 def decode(header: Header, parts: Parts, device: str, region: Box | None = None) -> bytes:
     """Return the pixels of an image or a region of it (left, upper, right, lower).
 
     Channels are interleaved; a lost tile is grey, lost alpha opaque.
     """
-    with _translated("decoding"):
+    with translated("decoding"):
         import numpy as np
-
-        import lic_models
-        from lic_models.errors import UnknownModel
 
         size = header.width, header.height
         planes = []
@@ -69,10 +79,7 @@ def decode(header: Header, parts: Parts, device: str, region: Box | None = None)
             planes = [alpha.decode(parts.alpha, *size)]
         elif header.has_alpha:
             planes = [np.full(size[::-1], 255, np.uint8)]
-        try:
-            codec = lic_models.load(header.model, device=device, fingerprint=header.fingerprint)
-        except UnknownModel as error:
-            raise UnknownModelError(str(error)) from error
+        codec = codec_of(header, device)
         left, upper, right, lower = region or (0, 0, *size)
         box = upper, left, lower, right
         rgb = codec.decode_tiles(parts.tiles, *size, header.level, header.tile, box)
@@ -96,7 +103,7 @@ def encode(
 
     With a target the level is searched for, and `quality` means nothing.
     """
-    with _translated("encoding"):
+    with translated("encoding"):
         import numpy as np
 
         import lic_models

@@ -28,13 +28,17 @@ def test_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert Path("photo.lic").stat().st_size < Path("photo.png").stat().st_size
 
 
-def test_tensor_example_runs():
+@pytest.mark.parametrize(("number", "shape"), [(1, (3, 40, 50)), (2, (1, 3, 40, 50))])
+def test_tensor_examples_run(
+    number: int, shape: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     import torch
 
-    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1]
+    monkeypatch.chdir(tmp_path)
+    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[number]
     names = {"x": torch.rand(3, 40, 50)}
     exec(code, names)
-    assert names["x_hat"].shape == (1, 3, 40, 50)
+    assert names["x_hat"].shape == shape
 
 
 def test_commands_are_those_of_ci():

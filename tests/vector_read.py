@@ -24,7 +24,7 @@ def read(data: bytes) -> tuple[Header, container.Parts]:
 
 def latents_sha256(header: Header, parts: container.Parts) -> str:
     """Return the hash that `spec/README.md` defines."""
-    with _codec._translated("decoding"):
+    with _codec.translated("decoding"):
         codec = lic_models.load(header.model, device="cpu", fingerprint=header.fingerprint)
         tiles = codec.decode_latents(
             parts.tiles, header.width, header.height, header.level, header.tile

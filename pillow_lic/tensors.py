@@ -1,0 +1,168 @@
+"""`.lic` files to tensors and back, past Pillow: pixels stay on the device that decoded them.
+
+```python
+from torch.utils.data import DataLoader
+from pillow_lic import tensors
+
+photos = tensors.LicFolder("photos/", device="cuda")
+loader = DataLoader(photos, batch_size=16, collate_fn=photos.decode)
+for batch in loader:  # a list of uint8 (3, H, W) on the device
+    ...
+```
+
+The loader reads bytes, which worker processes may do; `decode` runs the networks, so it belongs in
+the process that owns the device: with `num_workers`, call it on what the loader yields.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch.utils.data import Dataset
+
+import lic_models
+from lic_models.codec import Coded
+
+from . import _codec, _options, alpha, container
+from .container import Header, Parts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .header import Box
+
+__all__ = ["LicFile", "LicFolder", "decode", "read", "write"]
+
+Source = str | os.PathLike[str] | IO[bytes]
+
+
+class LicFile(NamedTuple):
+    """A file's header and checked parts: bytes only, cheap to send between processes."""
+
+    header: Header
+    parts: Parts
+
+    @classmethod
+    def load(cls, source: Source) -> LicFile:
+        """Read a path or an open binary file; LicError if it is damaged."""
+        if not isinstance(source, str | os.PathLike):
+            header = container.read_header(source)
+            return cls(header, container.read_parts(source, header))
+        with open(source, "rb") as file:
+            return cls.load(file)
+
+
+def read(source: Source, *, device: str = "auto", region: Box | None = None) -> Tensor:
+    """Return the pixels of a file, or of a region (left, upper, right, lower): uint8 (C, H, W).
+
+    C is 1, 2, 3 or 4, for the modes L, LA, RGB and RGBA. Raises LicError.
+    """
+    header, parts = LicFile.load(source)
+    with _codec.translated("decoding"):
+        codec = _codec.codec_of(header, device)
+        left, upper, right, lower = region or (0, 0, header.width, header.height)
+        if not (0 <= left < right <= header.width and 0 <= upper < lower <= header.height):
+            size = f"{header.width} x {header.height}"
+            raise ValueError(f"region: found {region}, allowed is one within {size} pixels")
+        rgb = codec.decode_tensor(_coded(header, parts), (upper, left, lower, right))
+        return _channels(rgb, header, parts, (left, upper, right, lower))
+
+
+def decode(files: Sequence[LicFile], device: str = "auto") -> list[Tensor]:
+    """Return the pixels of several files, uint8 (C, H, W); equal sizes share a synthesis."""
+    groups: dict[tuple[int, bytes], list[int]] = {}
+    for at, (header, _) in enumerate(files):
+        groups.setdefault((header.model, header.fingerprint), []).append(at)
+    out: dict[int, Tensor] = {}
+    with _codec.translated("decoding"):
+        for members in groups.values():
+            codec = _codec.codec_of(files[members[0]].header, device)
+            found = codec.decode_batch([_coded(*files[at]) for at in members])
+            for at, rgb in zip(members, found, strict=True):
+                header, parts = files[at]
+                out[at] = _channels(rgb, header, parts, (0, 0, header.width, header.height))
+    return [out[at] for at in range(len(files))]
+
+
+def write(
+    target: str | os.PathLike[str] | IO[bytes],
+    x: Tensor,
+    *,
+    model: str = "elic",
+    quality: float = 75,
+    tile: int | None = None,
+    device: str = "auto",
+) -> None:
+    """Write an RGB image (3, H, W): floats in [0, 1], or uint8.
+
+    Raises ValueError for a bad argument; a write that fails writes nothing.
+    """
+    if x.dim() != 3 or x.shape[0] != 3 or 0 in x.shape:
+        raise ValueError(f"x: found a tensor of shape {tuple(x.shape)}, allowed is (3, H, W)")
+    if not x.is_floating_point():
+        if x.dtype != torch.uint8:
+            raise ValueError(f"x: found {x.dtype}, allowed are floats and uint8")
+        x = x.float() / 255
+    height, width = x.shape[1:]
+    edge = _options.tile_edge({"tile": tile}, (width, height))
+    with _codec.translated("encoding"):
+        level = lic_models.level_from_quality(quality)
+        codec = lic_models.load(lic_models.model_name(model), device=device)
+        header = Header(width, height, "RGB", codec.model_id, codec.fingerprint, level, edge)
+        data = container.write(header, {}, None, codec.encode_tiles(x, level, edge))
+    if isinstance(target, str | os.PathLike):
+        Path(target).write_bytes(data)
+    else:
+        target.write(data)
+
+
+class LicFolder(Dataset[Any]):
+    """The `.lic` files under a folder, in order of their paths; an item is a `LicFile`.
+
+    Args:
+        folder: searched with all folders below it. device: where `decode` runs.
+        transform: called with each uint8 (C, H, W) that `decode` makes.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        device: str = "auto",
+        transform: Callable[[Tensor], Any] | None = None,
+    ) -> None:
+        self.paths = sorted(Path(folder).rglob("*.lic"))
+        self.device, self.transform = device, transform
+        if not self.paths:
+            raise ValueError(f"folder: found no .lic file under {folder}")
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> LicFile:
+        return LicFile.load(self.paths[index])
+
+    def decode(self, files: Sequence[LicFile]) -> list[Any]:
+        """Return what the transform makes of each file's pixels; serves as a `collate_fn`."""
+        found = decode(files, self.device)
+        return found if self.transform is None else [self.transform(x) for x in found]
+
+
+def _coded(header: Header, parts: Parts) -> Coded:
+    return Coded(parts.tiles, header.width, header.height, header.level, header.tile)
+
+
+def _channels(rgb: Tensor, header: Header, parts: Parts, region: Box) -> Tensor:
+    """Make of decoded colours what the mode says."""
+    if header.mode.startswith("L"):
+        grey = (rgb.to(torch.int16).sum(0, keepdim=True) + 1).div(3, rounding_mode="floor")
+        rgb = grey.to(torch.uint8)
+    if parts.alpha is None:
+        return rgb
+    left, upper, right, lower = region
+    plane = alpha.decode(parts.alpha, header.width, header.height)[upper:lower, left:right]
+    return torch.cat([rgb, torch.tensor(plane, device=rgb.device)[None]])

@@ -1,0 +1,96 @@
+"""Files to tensors without Pillow: the same pixels, one by one, in batches, by regions."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from samples import lic, opened, photo, picture
+from torch.utils.data import DataLoader
+
+from pillow_lic import errors, tensors
+
+MODES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
+
+
+def pixels(image: Image.Image) -> torch.Tensor:
+    found = np.array(image)
+    return torch.from_numpy(found if found.ndim == 3 else found[..., None]).permute(2, 0, 1)
+
+
+def apart(one: torch.Tensor, other: torch.Tensor) -> int:
+    assert (one.shape, one.dtype) == (other.shape, other.dtype)
+    return int((one.short() - other.short()).abs().max())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_read(mode: str, tmp_path: Path):
+    data = lic(picture(mode, (150, 90)), tile=64)
+    path = tmp_path / "a.lic"
+    path.write_bytes(data)
+    found = tensors.read(path)
+    assert found.shape == (MODES[mode], 90, 150)
+    assert apart(found, pixels(opened(data))) == 0
+    part = tensors.read(io.BytesIO(data), region=(70, 20, 140, 25))
+    assert apart(part, found[:, 20:25, 70:140]) <= 1
+
+
+def test_batches(tmp_path: Path):
+    """Other sizes, modes and qualities beside each other."""
+    for at, (mode, size) in enumerate(
+        [("RGB", (70, 60)), ("L", (70, 60)), ("RGBA", (130, 40)), ("RGB", (70, 60))]
+    ):
+        data = lic(picture(mode, size), quality=20 + 20 * at, tile=64 * (at % 2))
+        (tmp_path / f"{at}.lic").write_bytes(data)
+    folder = tensors.LicFolder(tmp_path, device="cpu")
+    assert len(folder) == 4
+    loader = DataLoader(folder, batch_size=3, collate_fn=folder.decode)
+    found = [x for batch in loader for x in batch]
+    for path, x in zip(folder.paths, found, strict=True):
+        assert apart(x, tensors.read(path)) <= 1
+    halved = tensors.LicFolder(tmp_path, transform=lambda x: x.shape)
+    assert halved.decode([halved[2]]) == [(4, 40, 130)]
+
+
+def test_workers_read_and_the_owner_decodes(tmp_path: Path):
+    for at in range(3):
+        (tmp_path / f"{at}.lic").write_bytes(lic(picture("RGB", (40 + at, 30))))
+    folder = tensors.LicFolder(tmp_path)
+    loader = DataLoader(folder, batch_size=2, collate_fn=list, num_workers=1)
+    shapes = [x.shape for files in loader for x in folder.decode(files)]
+    assert shapes == [(3, 30, 40), (3, 30, 41), (3, 30, 42)]
+
+
+@pytest.mark.parametrize("kind", ["float", "uint8"])
+def test_write(kind: str, tmp_path: Path):
+    x = photo(50, 70)
+    given = x if kind == "float" else (x * 255).round().to(torch.uint8)
+    tensors.write(tmp_path / "a.lic", given, model="tiny", quality=60)
+    file = io.BytesIO()
+    tensors.write(file, given, model="tiny", quality=60)
+    assert file.getvalue() == (tmp_path / "a.lic").read_bytes()
+    with Image.open(tmp_path / "a.lic") as image:
+        assert (image.mode, image.size, image.info["quality"]) == ("RGB", (70, 50), 60)
+        assert apart(pixels(image), tensors.read(tmp_path / "a.lic")) == 0
+
+
+def test_errors(tmp_path: Path):
+    data = lic(picture("RGB", (70, 60)))
+    with pytest.raises(errors.TruncatedError):
+        tensors.read(io.BytesIO(data[:-1]))
+    with pytest.raises(errors.FormatError, match="signature"):
+        tensors.read(io.BytesIO(b"x" * 40))
+    with pytest.raises(ValueError, match="region"):
+        tensors.read(io.BytesIO(data), region=(0, 0, 71, 1))
+    with pytest.raises(ValueError, match="folder"):
+        tensors.LicFolder(tmp_path)
+    for x in (torch.zeros(1, 5, 5), torch.zeros(3, 0, 5), torch.zeros(3, 5, 5).int()):
+        with pytest.raises(ValueError, match="x: found"):
+            tensors.write(tmp_path / "b.lic", x, model="tiny")
+    with pytest.raises(ValueError, match="quality"):
+        tensors.write(tmp_path / "b.lic", torch.zeros(3, 5, 5), quality=0)
+    assert not (tmp_path / "b.lic").exists()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,11 +28,13 @@ __all__ = ["Codec", "Coded", "load"]
 BLOCK = 1024  # pixels a transform works on at a time, halo not counted
 TILE_UNIT = 64
 TILE_PIXELS_MAX = 1 << 24  # a tile's latents are coded as a whole: this bounds memory
-GREY = 128  # of a tile that is lost
+WHITE = {torch.uint8: 255, torch.int32: 65535}
+GREY = {8: 128, 16: 32896}  # of a tile that is lost, by depth
 _HEAD = struct.Struct("<IIHB")  # width, height, level, tile / 64
 _LENGTH = struct.Struct("<I")
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right
+Pixels = NDArray[Any]  # uint8 or uint16
 
 
 def boxes(height: int, width: int, edge: int) -> Iterator[Box]:
@@ -56,6 +58,7 @@ class Coded(NamedTuple):
     height: int
     level: int
     tile: int
+    depth: int = 8  # bits per sample of what is decoded, 8 or 16
 
 
 class Codec:
@@ -71,10 +74,8 @@ class Codec:
 
     # -- tiles: what the file format stores ----------------------------------------------------
 
-    def encode_tiles(
-        self, pixels: NDArray[np.uint8] | Tensor, level: int, tile: int
-    ) -> list[bytes]:
-        """Code an image: uint8 (H, W, 3), or float (3, H, W) in [0, 1].
+    def encode_tiles(self, pixels: Pixels | Tensor, level: int, tile: int) -> list[bytes]:
+        """Code an image: uint8 or uint16 (H, W, 3), or float (3, H, W) in [0, 1].
 
         `level` is 100 * quality, `tile` the edge of a tile in pixels, a multiple of 64, or 0 for
         one tile. Returns the payloads in raster order.
@@ -83,8 +84,8 @@ class Codec:
         return [coding.encode(self.model, latents, level)[0] for latents in found]
 
     def encode_seen(
-        self, pixels: NDArray[np.uint8] | Tensor, level: int, tile: int
-    ) -> tuple[list[bytes], NDArray[np.uint8]]:
+        self, pixels: Pixels | Tensor, level: int, tile: int
+    ) -> tuple[list[bytes], Pixels]:
         """Return what `encode_tiles` does and what `decode_tiles` makes of it, in less time."""
         coded = [
             coding.encode(self.model, each, level) for each in self._latents(pixels, level, tile)
@@ -92,19 +93,19 @@ class Codec:
         height, width = _image(pixels).shape[1:]
         cut = boxes(*self._padded(height, width), tile)
         known = zip(cut, (latents for _, latents in coded), strict=True)
-        seen = self._synthesise(known, (0, 0, height, width), height, width, level)
-        return [payload for payload, _ in coded], seen.permute(1, 2, 0).cpu().numpy()
+        wide = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint16
+        coded_as = Coded([], width, height, level, tile, 16 if wide else 8)
+        seen = self._synthesise(known, (0, 0, height, width), coded_as)
+        return [payload for payload, _ in coded], _array(seen, coded_as.depth)
 
     @torch.inference_mode()
-    def estimate_bits(self, pixels: NDArray[np.uint8] | Tensor, level: int, tile: int) -> float:
+    def estimate_bits(self, pixels: Pixels | Tensor, level: int, tile: int) -> float:
         """Return the bits that training would reckon for these tiles, rounded latents."""
         where = torch.tensor([float(level)], device=self.device)
         found = self._latents(pixels, level, tile)
         return sum(float(estimate(self.model, z_y, where, noise=False)[1]) for z_y in found)
 
-    def _latents(
-        self, pixels: NDArray[np.uint8] | Tensor, level: int, tile: int
-    ) -> Iterator[Latents]:
+    def _latents(self, pixels: Pixels | Tensor, level: int, tile: int) -> Iterator[Latents]:
         """Analyse an image; yields what is coded, tile by tile in raster order."""
         image = _image(pixels)
         _check(level, tile, image.shape[2], image.shape[1])
@@ -156,41 +157,49 @@ class Codec:
         level: int,
         tile: int,
         region: Box | None = None,
-    ) -> NDArray[np.uint8]:
-        """Return the image, uint8 (H, W, 3); a payload of None gives a grey tile.
+        depth: int = 8,
+    ) -> Pixels:
+        """Return the image, uint8 or uint16 (H, W, 3); a payload of None gives a grey tile.
 
         With `region` (top, left, bottom, right, in pixels, inside the image) return that part
         alone, bit by bit what the whole image would hold up to the tolerance of the synthesis.
         Only the payloads of tiles that `near` names are looked at.
         """
-        pixels = self._decode(payloads, width, height, level, tile, region)
-        return pixels.permute(1, 2, 0).cpu().numpy()
+        coded = Coded(payloads, width, height, level, tile, depth)
+        return _array(self.decode_tensor(coded, region), depth)
 
     def decode_tensor(self, coded: Coded, region: Box | None = None) -> Tensor:
-        """Return the image, or a region of it, on this codec's device: uint8 (3, H, W)."""
-        return self._decode(*coded, region)
+        """Return the image, or a region of it, on this codec's device.
+
+        uint8 (3, H, W), or int32 if the depth is 16.
+        """
+        region = region or (0, 0, coded.height, coded.width)
+        near = self.near(region, coded.height, coded.width)
+        found = self._tiles(*coded[:5], within=near)
+        return self._synthesise(found, region, coded)
 
     @torch.inference_mode()
     def decode_batch(self, files: Sequence[Coded]) -> list[Tensor]:
-        """Return images uint8 (3, H, W) on this codec's device.
+        """Return images as `decode_tensor` does.
 
         The latents are decoded file by file; those of images of one size meet in one synthesis.
         """
-        sizes: dict[tuple[int, int], list[int]] = {}
+        sizes: dict[tuple[int, int, int], list[int]] = {}
         for at, coded in enumerate(files):
-            sizes.setdefault((coded.height, coded.width), []).append(at)
+            sizes.setdefault((coded.height, coded.width, coded.depth), []).append(at)
         out: dict[int, Tensor] = {}
-        for (height, width), members in sizes.items():
+        for (height, width, depth), members in sizes.items():
             whole = (0, 0, *self._padded(height, width))
             most = max(1, BLOCK**2 // (whole[2] * whole[3]))  # as much memory as one block takes
             for chunk in (members[at : at + most] for at in range(0, len(members), most)):
-                tiles = [self._tiles(*files[at]) for at in chunk]
+                tiles = [self._tiles(*files[at][:5]) for at in chunk]
                 gathered = [self._gather(each, whole) for each in tiles]
                 levels = [files[at].level for at in chunk]
-                pixels = self._pixels(torch.cat([y_hat for y_hat, _ in gathered]), levels)
+                y_hat = torch.cat([each for each, _ in gathered])
+                pixels = self._pixels(y_hat, levels, depth)
                 for at, image, (_, lost) in zip(chunk, pixels, gathered, strict=True):
                     for top, left, bottom, right in lost:
-                        image[:, top:bottom, left:right] = GREY
+                        image[:, top:bottom, left:right] = GREY[depth]
                     out[at] = image[:, :height, :width]
         return [out[at] for at in range(len(files))]
 
@@ -232,7 +241,7 @@ class Codec:
                 raise StreamError(f"payload: found {len(data) - at} bytes, allowed are {length}")
             payloads.append(data[at : at + length])
             at += length
-        pixels = self._decode(payloads, width, height, level, tile * TILE_UNIT)
+        pixels = self.decode_tensor(Coded(payloads, width, height, level, tile * TILE_UNIT))
         return pixels[None].float() / 255
 
     # -- transforms, block by block ------------------------------------------------------------
@@ -253,7 +262,7 @@ class Codec:
             rows = torch.arange(around[0], around[2]).clamp_max(image.shape[1] - 1)
             columns = torch.arange(around[1], around[3]).clamp_max(image.shape[2] - 1)
             x = image[:, rows[:, None], columns[None]].to(self.device)
-            x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+            x = x.float() / WHITE[x.dtype] if x.dtype in WHITE else x.float()
             x = x[None].contiguous(memory_format=torch.channels_last)
             part = self.model.analyse(x, where)
             if not y.numel():
@@ -262,37 +271,19 @@ class Codec:
         return y
 
     @torch.inference_mode()
-    def _decode(
-        self,
-        payloads: Sequence[bytes | None],
-        width: int,
-        height: int,
-        level: int,
-        tile: int,
-        region: Box | None = None,
-    ) -> Tensor:
-        """Pixels uint8 (3, h, w) of the image or of a region of it."""
-        region = region or (0, 0, height, width)
-        near = self.near(region, height, width)
-        found = self._tiles(payloads, width, height, level, tile, near)
-        return self._synthesise(found, region, height, width, level)
-
-    @torch.inference_mode()
     def _synthesise(
         self,
         found: Iterable[tuple[Box, Latents | None]],
         region: Box,
-        height: int,
-        width: int,
-        level: int,
+        coded: Coded,
     ) -> Tensor:
-        """Pixels uint8 (3, h, w) of a region, from the latents of the tiles near it."""
-        near = self.near(region, height, width)
+        """Pixels (3, h, w) of a region, from the latents of the tiles near it."""
+        near = self.near(region, coded.height, coded.width)
         y_hat, lost = self._gather(found, near)
-        pixels = self._pixels(y_hat, [level])[0]
+        pixels = self._pixels(y_hat, [coded.level], coded.depth)[0]
         for each in lost:
             top, left, bottom, right = _shift(each, near)
-            pixels[:, top:bottom, left:right] = GREY
+            pixels[:, top:bottom, left:right] = GREY[coded.depth]
         top, left, bottom, right = _shift(region, near)
         return pixels[:, top:bottom, left:right]
 
@@ -319,21 +310,28 @@ class Codec:
             y_hat = torch.zeros(1, channels, rows, columns, device=self.device)
         return y_hat, lost
 
-    def _pixels(self, y_hat: Tensor, levels: Sequence[int]) -> Tensor:
-        """Pixels uint8 (B, 3, 16 h, 16 w) of y_hat (B, M, h, w), one level each."""
+    def _pixels(self, y_hat: Tensor, levels: Sequence[int], depth: int) -> Tensor:
+        """Pixels (B, 3, 16 h, 16 w) of y_hat (B, M, h, w), one level each; int32 at depth 16."""
         step = self.model.pixels
         batch, _, rows, columns = y_hat.shape
         where = torch.tensor([float(level) for level in levels], device=self.device)
         size = (batch, 3, rows * step, columns * step)
-        pixels = torch.empty(size, dtype=torch.uint8, device=self.device)
+        kind = torch.uint8 if depth == 8 else torch.int32
+        pixels = torch.empty(size, dtype=kind, device=self.device)
         for box in boxes(rows, columns, BLOCK // step):
             around = _grow(box, self.model.halo, rows, columns)
             part = y_hat[:, :, around[0] : around[2], around[1] : around[3]]
             part = part.contiguous(memory_format=torch.channels_last)
-            x_hat = self.model.synthesise(part, where).clamp_(0, 1).mul_(255).round_()
+            x_hat = self.model.synthesise(part, where).clamp_(0, 1).mul_(2**depth - 1).round_()
             scaled = (tuple(n * step for n in box), tuple(n * step for n in around))
-            _paste(pixels, x_hat.to(torch.uint8), scaled[0], scaled[1], 1)  # type: ignore[arg-type]
+            _paste(pixels, x_hat.to(kind), scaled[0], scaled[1], 1)  # type: ignore[arg-type]
         return pixels
+
+
+def _array(pixels: Tensor, depth: int) -> Pixels:
+    """Return (3, H, W) as an array (H, W, 3)."""
+    out: Pixels = pixels.permute(1, 2, 0).cpu().numpy()
+    return out if depth == 8 else out.astype(np.uint16)
 
 
 def _up(number: int, step: int) -> int:
@@ -360,18 +358,20 @@ def _paste(target: Tensor, part: Tensor, box: Box, around: Box, step: int) -> No
     target[:, :, top:bottom, left:right] = inner
 
 
-def _image(pixels: NDArray[np.uint8] | Tensor) -> Tensor:
-    """Check an image and return it as (3, H, W), uint8 or float."""
+def _image(pixels: Pixels | Tensor) -> Tensor:
+    """Check an image and return it as (3, H, W): uint8, int32 of 16 bits, or float."""
     if isinstance(pixels, Tensor):
         image = pixels
         good = image.dim() == 3 and image.shape[0] == 3 and image.is_floating_point()
     else:
-        image = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
-        good = image.dim() == 3 and image.shape[2] == 3 and image.dtype == torch.uint8
+        good = pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype in (np.uint8, np.uint16)
+        wide = np.int32 if pixels.dtype == np.uint16 else pixels.dtype
+        image = torch.from_numpy(np.require(pixels, wide, requirements=["C", "W"]))
         image = image.permute(2, 0, 1) if good else image
     if not good or 0 in image.shape:
         found = f"{tuple(pixels.shape)} {pixels.dtype}"
-        raise ValueError(f"image: found {found}, allowed are uint8 (H, W, 3) or float (3, H, W)")
+        allowed = "uint8 or uint16 (H, W, 3) or float (3, H, W)"
+        raise ValueError(f"image: found {found}, allowed are {allowed}")
     return image
 
 

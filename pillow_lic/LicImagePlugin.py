@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import threading
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
 
@@ -47,9 +47,11 @@ class LicImageFile(ImageFile.ImageFile):
         tolerant = ImageFile.LOAD_TRUNCATED_IMAGES
         metadata = container.read_metadata(self.fp, tolerant=tolerant)
         self._size = header.width, header.height
-        self._mode = header.mode
+        self._mode = _shown(header)
         self.info["model"] = header.model_name
         self.info["quality"] = header.level / 100
+        if header.depth != 8:
+            self.info["bit_depth"] = header.depth
         for tag, name in container.METADATA.items():
             if tag in metadata:
                 # With the prefix, as from JPEG and PNG: savers that copy it verbatim expect that.
@@ -123,7 +125,7 @@ class LicImageFile(ImageFile.ImageFile):
         fp.seek(self.tile[0].offset)
         parts = container.read_some(fp, self.header, self.header.near(region))
         size = region[2] - region[0], region[3] - region[1]
-        data = _codec.decode(self.header, parts, self.device, region)
+        data = _decode(self.header, parts, self.device, region)
         image = Image.frombytes(self.mode, size, data)
         image.info = self.info.copy()
         return image
@@ -170,7 +172,7 @@ class LicImageFile(ImageFile.ImageFile):
                 header = container.read_header(fp)
                 parts = container.read_parts(fp, header)
                 if parts.alpha is not None:
-                    alpha.check(parts.alpha, header.width, header.height)
+                    alpha.check(parts.alpha, header.width, header.height, header.depth)
             finally:
                 super().verify()
 
@@ -178,6 +180,17 @@ class LicImageFile(ImageFile.ImageFile):
         if self.fp is None:
             raise ValueError("the file of this image is closed, or was closed by load or verify")
         return self.fp
+
+
+def _shown(header: container.Header) -> str:
+    """Return the Pillow mode of a file: 16 bits exist for grey only, the rest is shown in 8."""
+    return "I;16" if (header.mode, header.depth) == ("L", 16) else header.mode
+
+
+def _decode(header: container.Header, parts: container.Parts, device: str, region: Any) -> bytes:
+    depth = 16 if _shown(header) == "I;16" else 8
+    pixels = _codec.decode(header, parts, device, region, depth)
+    return pixels.astype("<u2" if depth == 16 else "u1").tobytes()
 
 
 def _fits(region: Box, size: tuple[int, int]) -> bool:
@@ -206,7 +219,7 @@ class LicDecoder(ImageFile.PyDecoder):
 
     def decode(self, buffer: Image.DecoderInput) -> tuple[int, int]:
         """Fill the image; the buffer is empty."""
-        self.set_as_raw(_codec.decode(*self.args))
+        self.set_as_raw(_decode(*self.args))
         return -1, 0
 
 
@@ -217,10 +230,10 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
         if not side:
             raise ValueError(f"{name}: found 0, allowed is at least 1")
     image, parts = _modes.storable(im), _options.metadata(options, im)
-    if preview := _preview.make(image, options):
+    if preview := _preview.make(_modes.shallow(image), options):
         parts[container.PREVIEW] = preview
     data = _codec.encode(
-        image,
+        _modes.pixels(image),
         parts,
         model=options.get("model", "elic"),
         quality=options.get("quality", 75),

@@ -13,20 +13,16 @@ from . import alpha
 from ._rate import Target, search
 from .container import Header, Parts, write
 from .errors import LicError, ModelError, PayloadError, UnknownModelError, WeightsNotFoundError
-from .header import LEVELS
+from .header import LEVELS, MODES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-    from PIL import Image
-
-    from lic_models.codec import Codec
+    from lic_models.codec import Codec, Pixels
 
     from .header import Box
 
-__all__ = ["codec_of", "decode", "encode", "translated"]
+__all__ = ["codec_of", "decode", "encode", "opacity", "translated"]
 
 
 @contextmanager
@@ -65,32 +61,51 @@ def codec_of(header: Header, device: str) -> Codec:
         raise UnknownModelError(str(error)) from error
 
 
-def decode(header: Header, parts: Parts, device: str, region: Box | None = None) -> bytes:
-    """Return the pixels of an image or a region of it (left, upper, right, lower).
+def decode(
+    header: Header,
+    parts: Parts,
+    device: str,
+    region: Box | None = None,
+    depth: int | None = None,
+) -> Pixels:
+    """Return the pixels (H, W, C) of an image or a region of it (left, upper, right, lower).
 
-    Channels are interleaved; a lost tile is grey, lost alpha opaque.
+    They are uint8 or uint16, as `depth` or else the file says. A lost tile is grey, lost alpha
+    opaque.
     """
     with translated("decoding"):
         import numpy as np
 
         size = header.width, header.height
-        planes = []
-        if parts.alpha is not None:  # first: it is cheap to find malformed
-            planes = [alpha.decode(parts.alpha, *size)]
-        elif header.has_alpha:
-            planes = [np.full(size[::-1], 255, np.uint8)]
-        codec = codec_of(header, device)
+        depth = depth or header.depth
         left, upper, right, lower = region or (0, 0, *size)
+        planes = []
+        if header.has_alpha:  # first: it is cheap to find malformed
+            plane = opacity(header, parts, depth)[upper:lower, left:right]
+            planes = [plane[..., None]]
+        codec = codec_of(header, device)
         box = upper, left, lower, right
-        rgb = codec.decode_tiles(parts.tiles, *size, header.level, header.tile, box)
-        planes = [plane[upper:lower, left:right] for plane in planes]
-        if header.mode.startswith("L"):
-            rgb = grey(rgb)
-        return bytes(np.dstack([rgb, *planes]).tobytes())
+        rgb = codec.decode_tiles(parts.tiles, *size, header.level, header.tile, box, depth)
+        colours = grey(rgb) if header.mode.startswith("L") else rgb
+        found: Pixels = np.concatenate([colours, *planes], axis=2)
+        return found
+
+
+def opacity(header: Header, parts: Parts, depth: int) -> Pixels:
+    """Return the alpha plane (H, W), opaque if it was lost."""
+    import numpy as np
+
+    width, height = header.width, header.height
+    if parts.alpha is None:
+        return np.full((height, width), 2**depth - 1, np.uint8 if depth == 8 else np.uint16)
+    plane = alpha.decode(parts.alpha, width, height, header.depth)
+    if depth == header.depth:
+        return plane
+    return ((plane.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def encode(
-    image: Image.Image,
+    pixels: Pixels,
     metadata: Mapping[str, bytes],
     *,
     model: str,
@@ -99,7 +114,7 @@ def encode(
     device: str,
     target: Target | None = None,
 ) -> bytes:
-    """Return the whole file for an image of mode L, LA, RGB or RGBA.
+    """Return the whole file for pixels (H, W, C), uint8 or uint16, with 1 to 4 channels.
 
     With a target the level is searched for, and `quality` means nothing.
     """
@@ -110,15 +125,15 @@ def encode(
 
         level = LEVELS[1] if target else lic_models.level_from_quality(quality)
         codec = lic_models.load(lic_models.model_name(model), device=device)
-        width, height = image.size
-        header = Header(width, height, image.mode, codec.model_id, codec.fingerprint, level, tile)
+        height, width, channels = pixels.shape
+        mode, depth = MODES[channels - 1], 8 * pixels.itemsize
+        header = Header(width, height, mode, codec.model_id, codec.fingerprint, level, tile, depth)
         header.pack()  # refuse what cannot be stored before the long work
-        pixels = np.array(image).reshape(height, width, -1)  # a copy: torch warns of read-only
         plane = alpha.encode(pixels[..., -1]) if header.has_alpha else None
-        if header.mode.startswith("L"):
+        if mode.startswith("L"):
             rgb = np.repeat(pixels[..., :1], 3, axis=2)
         else:
-            rgb = np.ascontiguousarray(pixels[..., :3])
+            rgb = np.array(pixels[..., :3])  # a copy: torch warns of read-only
 
         def whole(level: int, payloads: list[bytes]) -> bytes:
             return write(header._replace(level=level), metadata, plane, payloads)
@@ -133,17 +148,19 @@ def encode(
                 return len(files[level])
             payloads, seen = codec.encode_seen(rgb, level, tile)
             files[level] = whole(level, payloads)
-            if header.mode.startswith("L"):
-                seen = grey(seen)[..., None]
-            error = np.square(seen.astype(np.float32) - rgb).mean()
-            return float(10 * np.log10(255**2 / max(error, 1e-3)))
+            if mode.startswith("L"):
+                seen = grey(seen)
+            white = 2**depth - 1
+            error = np.square((seen.astype(np.float32) - rgb) / white).mean()
+            return float(-10 * np.log10(max(error, 1e-9)))
 
         return files[search(target, measure)]
 
 
-def grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the mean of three channels (H, W, 3), rounded."""
+def grey(rgb: Pixels) -> Pixels:
+    """Return the mean of three channels (H, W, 3), rounded: (H, W, 1)."""
     import numpy as np
 
-    mean: NDArray[np.uint8] = ((rgb.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
+    total = rgb.sum(axis=2, dtype=np.uint32, keepdims=True)
+    mean: Pixels = ((total + 1) // 3).astype(rgb.dtype)
     return mean

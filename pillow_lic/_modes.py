@@ -1,12 +1,17 @@
-"""Any Pillow mode to one of the four that a file can hold, or a refusal; never a silent clip."""
+"""Any Pillow mode to one of those that a file can hold, or a refusal; never a silent clip."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from .header import MODES
 
-__all__ = ["storable"]
+if TYPE_CHECKING:
+    from lic_models.codec import Pixels
+
+__all__ = ["pixels", "shallow", "storable"]
 
 _TARGETS = {
     "1": "L",
@@ -25,16 +30,15 @@ _WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
 
 
 def storable(image: Image.Image) -> Image.Image:
-    """Return the image in mode L, LA, RGB or RGBA, the argument unchanged.
+    """Return the image in mode L, LA, RGB, RGBA or I;16, the argument unchanged.
 
-    Raises OSError for a mode, or for values, that 8 bits a channel cannot hold.
+    Raises OSError for a mode, or for values, that 16 bits of grey or 8 bits a channel cannot hold.
     """
-    if image.mode in ("I", "F"):
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _wide_to_grey(image)
     target = _TARGETS.get(image.mode)
     if target is None:
-        hint = ": 16 bits a channel are not supported" if image.mode.startswith("I;16") else ""
-        raise OSError(f"cannot write mode {image.mode} as LIC{hint}")
+        raise OSError(f"cannot write mode {image.mode} as LIC")
     transparent = _has_transparent_colour(image)
     if transparent or (image.palette and image.palette.mode.endswith("A")):
         target = _WITH_ALPHA.get(target, target)
@@ -69,15 +73,34 @@ def _has_transparent_colour(image: Image.Image) -> bool:
     return False
 
 
+def shallow(image: Image.Image) -> Image.Image:
+    """Return a storable image in 8 bits."""
+    if image.mode != "I;16":
+        return image
+    import numpy as np
+
+    return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8))
+
+
+def pixels(image: Image.Image) -> Pixels:
+    """Return the samples of a storable image, (H, W, C), uint8 or uint16."""
+    import numpy as np
+
+    kind = np.uint16 if image.mode == "I;16" else np.uint8
+    found: Pixels = np.array(image, kind).reshape(image.height, image.width, -1)
+    return found
+
+
 def _wide_to_grey(image: Image.Image) -> Image.Image:
-    """Return integers or floats as mode L, rounded, if all of them are 0 to 255."""
+    """Return integers or floats, rounded, as I;16 or L: as many bits as the mode or values need."""
     import numpy as np
 
     rounded = np.rint(np.asarray(image))
     low, high = rounded.min(), rounded.max()
-    if not (low >= 0 and high <= 255):  # NaN fails as well
+    if not (low >= 0 and high <= 65535):  # NaN fails as well
         raise OSError(
             f"cannot write mode {image.mode} as LIC: found values from {low:g} to {high:g}, "
-            "allowed are 0 to 255"
+            "allowed are 0 to 65535"
         )
-    return Image.fromarray(rounded.astype(np.uint8))
+    wide = high > 255 or image.mode.startswith("I;16")
+    return Image.fromarray(rounded.astype(np.uint16 if wide else np.uint8))

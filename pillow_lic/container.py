@@ -60,7 +60,7 @@ def _read_tag(fp: IO[bytes]) -> str:
 def _limit(header: Header, tag: str, index: int) -> int:
     """Return how long a part may be: generous for a coder, hopeless for an attacker."""
     if tag == "A":
-        return (64 << 10) + 2 * header.width * header.height
+        return (64 << 10) + header.depth // 4 * header.width * header.height
     if tag == "T":
         width, height = header.tile_size(index)
         return (64 << 10) + 16 * width * height

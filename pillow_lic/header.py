@@ -14,6 +14,7 @@ from .errors import ChecksumError, FormatError, TruncatedError
 
 __all__ = [
     "CRC",
+    "DEPTHS",
     "MODELS",
     "MODES",
     "SIGNATURE",
@@ -28,6 +29,7 @@ __all__ = [
 SIGNATURE = b"\x8aLIC\r\n\x1a\n"
 VERSION = 1
 MODES = ("L", "LA", "RGB", "RGBA")  # position = colour mode number
+DEPTHS = (8, 16)  # bits per sample; position = code
 MODELS = (  # position = model id, permanent; the header stores the id alone
     "tiny", "balle2017", "balle2018", "minnen2018", "cheng2020", "minnen2020", "hific",
     "checkerboard", "elic",
@@ -46,7 +48,10 @@ CRC = struct.Struct("<I")
 
 
 class Header(NamedTuple):
-    """The fixed fields of a file. `tile` is in pixels, 0 for one tile that is the whole image."""
+    """The fixed fields of a file.
+
+    `tile` is in pixels, 0 for one tile that is the whole image; `depth` is in bits per sample.
+    """
 
     width: int
     height: int
@@ -55,6 +60,7 @@ class Header(NamedTuple):
     fingerprint: bytes
     level: int
     tile: int = 0
+    depth: int = 8
 
     @property
     def model_name(self) -> str:
@@ -103,6 +109,8 @@ class Header(NamedTuple):
                 return f"{name}: found {side}, allowed is 1 to {SIDE_MAX}"
         if self.mode not in MODES:
             return f"colour mode: found {self.mode!r}, allowed are {', '.join(MODES)}"
+        if self.depth not in DEPTHS:
+            return f"bit depth: found {self.depth}, allowed are 8 and 16"
         if not 0 <= self.model <= 255:
             return f"model id: found {self.model}, allowed is 0 to 255"
         if len(self.fingerprint) != 8:
@@ -124,7 +132,7 @@ class Header(NamedTuple):
             SIGNATURE,
             VERSION,
             0,
-            MODES.index(self.mode),
+            MODES.index(self.mode) | DEPTHS.index(self.depth) << 4,
             self.model,
             self.fingerprint,
             self.level,
@@ -189,11 +197,13 @@ def read_header(fp: IO[bytes]) -> Header:
         raise ChecksumError("header: the checksum does not fit, the file is damaged")
     if flags:
         raise FormatError(f"flags: found {flags}, allowed is 0")
-    if format_ >> 4:
-        raise FormatError(f"bit depth: found code {format_ >> 4}, allowed is 0 (8 bits)")
-    if format_ >= len(MODES):
-        raise FormatError(f"colour mode: found {format_}, allowed is 0 to {len(MODES) - 1}")
-    header = Header(width, height, MODES[format_], model, fingerprint, level, tile * TILE_UNIT)
+    mode, depth = format_ & 15, format_ >> 4
+    if depth >= len(DEPTHS):
+        raise FormatError(f"bit depth: found code {depth}, allowed are 0 (8 bits) and 1 (16 bits)")
+    if mode >= len(MODES):
+        raise FormatError(f"colour mode: found {mode}, allowed is 0 to {len(MODES) - 1}")
+    edge = tile * TILE_UNIT
+    header = Header(width, height, MODES[mode], model, fingerprint, level, edge, DEPTHS[depth])
     if problem := header.problem():
         raise FormatError(problem)
     return header

@@ -27,7 +27,7 @@ from torch.utils.data import Dataset
 import lic_models
 from lic_models.codec import Coded
 
-from . import _codec, _options, alpha, container
+from . import _codec, _options, container
 from .container import Header, Parts
 
 if TYPE_CHECKING:
@@ -57,9 +57,10 @@ class LicFile(NamedTuple):
 
 
 def read(source: Source, *, device: str = "auto", region: Box | None = None) -> Tensor:
-    """Return the pixels of a file, or of a region (left, upper, right, lower): uint8 (C, H, W).
+    """Return the pixels of a file, or of a region (left, upper, right, lower): (C, H, W).
 
-    C is 1, 2, 3 or 4, for the modes L, LA, RGB and RGBA. Raises LicError.
+    C is 1, 2, 3 or 4, for the modes L, LA, RGB and RGBA; uint8, or uint16 if the file has 16 bits
+    per sample. Raises LicError.
     """
     header, parts = LicFile.load(source)
     with _codec.translated("decoding"):
@@ -73,7 +74,7 @@ def read(source: Source, *, device: str = "auto", region: Box | None = None) -> 
 
 
 def decode(files: Sequence[LicFile], device: str = "auto") -> list[Tensor]:
-    """Return the pixels of several files, uint8 (C, H, W); equal sizes share a synthesis."""
+    """Return the pixels of several files, as `read` does; equal sizes share a synthesis."""
     groups: dict[tuple[int, bytes], list[int]] = {}
     for at, (header, _) in enumerate(files):
         groups.setdefault((header.model, header.fingerprint), []).append(at)
@@ -96,23 +97,30 @@ def write(
     quality: float = 75,
     tile: int | None = None,
     device: str = "auto",
+    bit_depth: int | None = None,
 ) -> None:
-    """Write an RGB image (3, H, W): floats in [0, 1], or uint8.
+    """Write an RGB image (3, H, W): floats in [0, 1], uint8 or uint16.
 
-    Raises ValueError for a bad argument; a write that fails writes nothing.
+    `bit_depth` is what readers are told, 8 or 16; by default 16 for uint16, else 8. Raises
+    ValueError for a bad argument; a write that fails writes nothing.
     """
     if x.dim() != 3 or x.shape[0] != 3 or 0 in x.shape:
         raise ValueError(f"x: found a tensor of shape {tuple(x.shape)}, allowed is (3, H, W)")
+    depth = bit_depth or (16 if x.dtype == torch.uint16 else 8)
     if not x.is_floating_point():
-        if x.dtype != torch.uint8:
-            raise ValueError(f"x: found {x.dtype}, allowed are floats and uint8")
-        x = x.float() / 255
+        if x.dtype not in (torch.uint8, torch.uint16):
+            raise ValueError(f"x: found {x.dtype}, allowed are floats, uint8 and uint16")
+        x = x.float() / (65535 if x.dtype == torch.uint16 else 255)
+    if not (x.min() >= 0 and x.max() <= 1):  # NaN fails too
+        low, high = float(x.min()), float(x.max())
+        raise ValueError(f"x: found values from {low:g} to {high:g}, allowed are 0 to 1")
     height, width = x.shape[1:]
     edge = _options.tile_edge({"tile": tile}, (width, height))
     with _codec.translated("encoding"):
         level = lic_models.level_from_quality(quality)
         codec = lic_models.load(lic_models.model_name(model), device=device)
-        header = Header(width, height, "RGB", codec.model_id, codec.fingerprint, level, edge)
+        header = Header(width, height, "RGB", codec.model_id, codec.fingerprint, level, edge, depth)
+        header.pack()  # refuse what cannot be stored before the long work
         data = container.write(header, {}, None, codec.encode_tiles(x, level, edge))
     if isinstance(target, str | os.PathLike):
         Path(target).write_bytes(data)
@@ -153,16 +161,18 @@ class LicFolder(Dataset[Any]):
 
 
 def _coded(header: Header, parts: Parts) -> Coded:
-    return Coded(parts.tiles, header.width, header.height, header.level, header.tile)
+    size = header.width, header.height
+    return Coded(parts.tiles, *size, header.level, header.tile, header.depth)
 
 
 def _channels(rgb: Tensor, header: Header, parts: Parts, region: Box) -> Tensor:
     """Make of decoded colours what the mode says."""
     if header.mode.startswith("L"):
-        grey = (rgb.to(torch.int16).sum(0, keepdim=True) + 1).div(3, rounding_mode="floor")
-        rgb = grey.to(torch.uint8)
-    if parts.alpha is None:
-        return rgb
-    left, upper, right, lower = region
-    plane = alpha.decode(parts.alpha, header.width, header.height)[upper:lower, left:right]
-    return torch.cat([rgb, torch.tensor(plane, device=rgb.device)[None]])
+        rgb = (rgb.to(torch.int32).sum(0, keepdim=True) + 1).div(3, rounding_mode="floor")
+    planes = [rgb]
+    if header.has_alpha:
+        left, upper, right, lower = region
+        plane = _codec.opacity(header, parts, header.depth)[upper:lower, left:right]
+        planes.append(torch.tensor(plane.astype("i4"), device=rgb.device)[None])
+    together = torch.cat([each.to(torch.int32) for each in planes])
+    return together.to(torch.uint8 if header.depth == 8 else torch.uint16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from pillow_lic import alpha
 from pillow_lic.errors import PayloadError
 
-Plane = npt.NDArray[np.uint8]
+Plane = npt.NDArray[Any]
 
 BITS = np.random.default_rng(0).integers(0, 2, (40, 50))
 PLANES = {  # coin flips, summed in the directions that the filter takes apart
@@ -25,23 +26,29 @@ PLANES = {  # coin flips, summed in the directions that the filter takes apart
 }
 
 
-@given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=20)))
+SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=20)
+
+
+@given(hnp.arrays(np.uint8, SHAPES) | hnp.arrays(np.uint16, SHAPES))
 @settings(deadline=None, max_examples=100)
 def test_round_trip(plane: Plane) -> None:
     """Any plane comes back to the bit."""
     height, width = plane.shape
-    data = alpha.encode(plane)
-    alpha.check(data, width, height)
-    assert np.array_equal(alpha.decode(data, width, height), plane)
+    data, depth = alpha.encode(plane), 8 * plane.itemsize
+    alpha.check(data, width, height, depth)
+    back = alpha.decode(data, width, height, depth)
+    assert back.dtype == plane.dtype
+    assert np.array_equal(back, plane)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 @pytest.mark.parametrize("filter_", PLANES)
-def test_every_filter_is_chosen_and_undone(filter_: int) -> None:
+def test_every_filter_is_chosen_and_undone(filter_: int, kind: type) -> None:
     """Each filter has a plane that it suits best."""
-    plane = PLANES[filter_].astype(np.uint8)
+    plane = PLANES[filter_].astype(kind)
     data = alpha.encode(plane)
     assert data[0] == filter_
-    assert np.array_equal(alpha.decode(data, 50, 40), plane)
+    assert np.array_equal(alpha.decode(data, 50, 40, 8 * plane.itemsize), plane)
 
 
 def test_filters_by_hand() -> None:
@@ -71,7 +78,7 @@ STREAM = zlib.compress(bytes(6))
         (b"\x05" + STREAM, "filter: found 5, allowed is 0 to 4"),
         (b"\x04", "constant alpha: found 1 bytes"),
         (b"\x04\xff\xff", "constant alpha: found 3 bytes"),
-        (b"\x00", "fewer than the allowed 6 samples"),
+        (b"\x00", "fewer than the allowed 6 bytes"),
         (b"\x00" + STREAM[:-1], "fewer than the allowed 6"),
         (b"\x00" + zlib.compress(bytes(5)), "fewer than the allowed 6"),
         (b"\x00" + zlib.compress(bytes(7)), "more than the allowed 6"),

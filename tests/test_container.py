@@ -59,8 +59,9 @@ def test_overhead_is_at_most_40_bytes() -> None:
         fingerprint=st.binary(min_size=8, max_size=8),
         level=st.integers(100, 10000),
         tile=st.integers(0, 255).map(lambda units: 64 * units),
+        depth=st.sampled_from(header.DEPTHS),
     ),
-    st.dictionaries(st.sampled_from("iex"), st.binary(max_size=200)),
+    st.dictionaries(st.sampled_from("iexp"), st.binary(max_size=200)),
     st.binary(max_size=200),
 )
 @settings(deadline=None, max_examples=150)
@@ -110,7 +111,7 @@ def test_tiles_are_in_raster_order() -> None:
         (8, b"\x02", "version: found 2, allowed is 1"),
         (9, b"\x01", "flags: found 1, allowed is 0"),
         (10, b"\x04", "colour mode: found 4, allowed is 0 to 3"),
-        (10, b"\x12", r"bit depth: found code 1, allowed is 0 \(8 bits\)"),
+        (10, b"\x22", r"bit depth: found code 2, allowed are 0 \(8 bits\)"),
         (20, b"\x63\x00", "level: found 99, allowed is 100 to 10000"),
         (20, b"\x11\x27", "level: found 10001, allowed is 100 to 10000"),
         (23, b"\x00", "width: found 0, allowed is 1 to 1073741824"),

@@ -67,16 +67,9 @@ def test_metadata_too_long() -> None:
         lic(xmp=bytes((64 << 20) + 1))
 
 
-@pytest.mark.parametrize("mode", ["I;16", "I;16B"])
-def test_16_bits_are_refused(mode: str) -> None:
-    """Never clipped."""
-    with pytest.raises(OSError, match=f"cannot write mode {mode} as LIC: 16 bits"):
-        lic(Image.new(mode, (4, 4)))
-
-
-@pytest.mark.parametrize("value", [256.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [65536.0, -1.0, float("nan"), float("inf")])
 def test_wide_values_are_refused(value: float) -> None:
-    """Floats, and integers of 32 bits, are stored if they are 0 to 255."""
+    """Floats, and integers of 32 bits, are stored if they are 0 to 65535."""
     with pytest.raises(OSError, match="cannot write mode F as LIC: found values from"):
         lic(Image.new("F", (4, 4), value))
     with pytest.raises(OSError, match="cannot write mode I as LIC: found values from 0 to 70000"):

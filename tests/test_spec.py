@@ -44,7 +44,7 @@ def test_container():
         "version": header.VERSION,
         "flags": 0,
         "modes": list(header.MODES),
-        "bit_depth": 0,
+        "bit_depths": list(header.DEPTHS),
         "side_max": header.SIDE_MAX,
         "tile_unit": header.TILE_UNIT,
         "tile_max": header.TILE_MAX // header.TILE_UNIT,

@@ -35,7 +35,7 @@ def _fields(header: bytes, rest: bytes) -> Iterator[Bad]:
         ("version_2", 8, b"\2", "version 2, with all else as in version 1"),
         ("flags", 9, b"\1", "reserved flag"),
         ("colour_mode", 10, b"\4", "colour mode 4"),
-        ("bit_depth", 10, b"\x12", "bit depth code 1"),
+        ("bit_depth", 10, b"\x22", "bit depth code 2"),
         ("level_99", 20, struct.pack("<H", 99), "level 99"),
         ("level_10001", 20, struct.pack("<H", 10001), "level 10001"),
     ):

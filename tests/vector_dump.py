@@ -42,7 +42,7 @@ def _fields(data: bytes) -> Iterator[tuple[bytes, str]]:
         (8, "signature"),
         (1, "version 1"),
         (1, "flags"),
-        (1, f"format: colour mode {data[10]} ({header.mode}), bit depth 0 (8 bits)"),
+        (1, f"format: colour mode {data[10] & 15} ({header.mode}), {header.depth} bits"),
         (1, f"model {header.model} ({header.model_name})"),
         (8, "fingerprint of the weights"),
         (2, f"level {header.level}"),

@@ -18,7 +18,7 @@ def read(data: bytes) -> tuple[Header, container.Parts]:
     header = container.read_header(file)
     parts = container.read_parts(file, header)
     if parts.alpha is not None:
-        alpha.check(parts.alpha, header.width, header.height)
+        alpha.check(parts.alpha, header.width, header.height, header.depth)
     return header, parts
 
 

@@ -72,7 +72,7 @@ def report(path: Path) -> dict[str, Any]:
         "width": header.width,
         "height": header.height,
         "mode": header.mode,
-        "bit_depth": 8,
+        "bit_depth": header.depth,
         "model": header.model_name,
         "model_id": header.model,
         "fingerprint": header.fingerprint.hex(),

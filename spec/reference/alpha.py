@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .errors import PayloadError
 
-Plane = npt.NDArray[np.uint8]
+Plane = npt.NDArray[Any]  # u1 or u2
 CHUNK = 1 << 16
 CONSTANT = 4
 
@@ -27,32 +27,37 @@ def inflate(data: bytes, size: int) -> bytes:
                 raise PayloadError("alpha: zlib stream is not finished")
             out += piece
             if len(out) > size:
-                raise PayloadError(f"alpha: more than {size} samples")
+                raise PayloadError(f"alpha: more than {size} bytes")
             data = stream.unconsumed_tail
     except zlib.error as error:
         raise PayloadError(f"alpha: {error}") from None
     if stream.unused_data:
         raise PayloadError(f"alpha: {len(stream.unused_data)} bytes after the zlib stream")
     if len(out) != size:
-        raise PayloadError(f"alpha: {len(out)} samples found, {size} allowed")
+        raise PayloadError(f"alpha: {len(out)} bytes found, {size} allowed")
     return bytes(out)
 
 
-def alpha_plane(data: bytes, height: int, width: int) -> Plane:
+def alpha_plane(data: bytes, height: int, width: int, depth: int) -> Plane:
     if not data:
         raise PayloadError("alpha: empty data")
-    filter_ = data[0]
+    filter_, count = data[0], depth // 8
     if filter_ > CONSTANT:
         raise PayloadError(f"alpha filter: {filter_} found, 0 to {CONSTANT} allowed")
+    kind = np.dtype(f"u{count}")
     if filter_ == CONSTANT:
-        if len(data) != 2:
-            raise PayloadError(f"constant alpha: {len(data)} bytes found, 2 allowed")
-        return np.broadcast_to(np.uint8(data[1]), (height, width))  # takes no memory
-    residuals = inflate(data[1:], height * width)
-    plane: npt.NDArray[Any] = np.frombuffer(residuals, np.uint8).reshape(height, width)
-    # The recurrences are running sums modulo 256: along rows, along columns, or both.
+        if len(data) != 1 + count:
+            raise PayloadError(f"constant alpha: {len(data)} bytes found, {1 + count} allowed")
+        value = kind.type(int.from_bytes(data[1:], "little"))
+        return np.broadcast_to(value, (height, width))  # takes no memory
+    residuals = inflate(data[1:], count * height * width)
+    parts = np.frombuffer(residuals, np.uint8).reshape(count, height, width)
+    plane: npt.NDArray[Any] = np.zeros((height, width), kind)
+    for part in parts:  # high bytes first
+        plane = (plane.astype(np.uint32) << 8 | part).astype(kind)
+    # The recurrences are running sums modulo 256 or 65536: along rows, along columns, or both.
     if filter_ & 1:
-        plane = np.cumsum(plane, axis=1, dtype=np.uint8)
+        plane = np.cumsum(plane, axis=1, dtype=kind)
     if filter_ & 2:
-        plane = np.cumsum(plane, axis=0, dtype=np.uint8)
+        plane = np.cumsum(plane, axis=0, dtype=kind)
     return plane

@@ -27,6 +27,7 @@ class Header:
     tile: int  # pixels; 0 = the whole image is one tile
     width: int
     height: int
+    depth: int  # bits per sample
 
     def tiles(self, unit: int = 1) -> Iterator[tuple[int, int]]:
         """Yield (height, width) of each tile in raster order, sides first rounded up to `unit`."""
@@ -102,13 +103,14 @@ def read_header(cursor: Cursor) -> Header:
     cursor.checksum(0, "header")
     within("flags", flags, 0, 0)
     within("colour mode", format_ & 15, 0, len(MODES) - 1)
-    within("bit depth", format_ >> 4, 0, 0)
+    within("bit depth", format_ >> 4, 0, 1)
     within("level", level, 100, 10000)
     within("width", width, 1, SIDE_MAX)
     within("height", height, 1, SIDE_MAX)
     edge = tile or SIDE_MAX
     within("pixels of a tile", min(edge, width) * min(edge, height), 1, TILE_PIXELS_MAX)
-    return Header(MODES[format_ & 15], model, fingerprint, level, tile, width, height)
+    depth = 8 << (format_ >> 4)
+    return Header(MODES[format_ & 15], model, fingerprint, level, tile, width, height, depth)
 
 
 def read_part(cursor: Cursor, tag: str, limit: int) -> bytes:
@@ -151,9 +153,9 @@ def parse(data: bytes) -> Container:
             found.metadata[tag] = content
     if header.mode.endswith("A"):
         expect(cursor, "A")
-        pixels = header.width * header.height
-        content = read_part(cursor, "A", LENGTH_BASE + 2 * pixels)
-        found.alpha = alpha_plane(content, header.height, header.width)
+        samples = header.depth // 8 * header.width * header.height
+        content = read_part(cursor, "A", LENGTH_BASE + 2 * samples)
+        found.alpha = alpha_plane(content, header.height, header.width, header.depth)
     for height, width in header.tiles():  # lazily: a header may promise more tiles than fit
         expect(cursor, "T")
         found.payloads.append(read_part(cursor, "T", LENGTH_BASE + 16 * height * width))

@@ -185,8 +185,8 @@ def double(x: Floats) -> Floats:
     return out
 
 
-def pixels(decoded: Decoded) -> npt.NDArray[np.uint8]:
-    """Return the image as an array [row, column, channel of the mode]."""
+def pixels(decoded: Decoded) -> npt.NDArray[Any]:
+    """Return the image as an array [row, column, channel of the mode], of u1 or u2."""
     header, model = decoded.container.header, decoded.model
     height, width = (-(-side // STRIDE) * STRIDE for side in (header.height, header.width))
     latent = np.zeros((model.config["M"], height // SAMPLE, width // SAMPLE), np.float32)
@@ -197,10 +197,13 @@ def pixels(decoded: Decoded) -> npt.NDArray[np.uint8]:
         top, left = edge * (number // columns), edge * (number % columns)
         latent[:, top : top + y.shape[1], left : left + y.shape[2]] = y / 16
     full = Synthesis(model.config, model.tensors, header.level)(model.name, latent)
-    image = np.rint(np.clip(full[:, : header.height, : header.width], 0, 1) * 255)
-    colour = image.astype(np.uint8).transpose(1, 2, 0)
+    white = np.float32(2**header.depth - 1)
+    kind = np.dtype(f"u{header.depth // 8}")
+    image = np.rint(np.clip(full[:, : header.height, : header.width], 0, 1) * white)
+    colour: npt.NDArray[Any] = image.astype(kind).transpose(1, 2, 0)
     if header.mode in ("L", "LA"):
-        colour = ((colour.sum(2, dtype=np.int64, keepdims=True) + 1) // 3).astype(np.uint8)
+        colour = ((colour.sum(2, dtype=np.int64, keepdims=True) + 1) // 3).astype(kind)
     if decoded.container.alpha is None:
         return colour
-    return np.concatenate([colour, decoded.container.alpha[:, :, None]], axis=2)
+    whole: npt.NDArray[Any] = np.concatenate([colour, decoded.container.alpha[:, :, None]], axis=2)
+    return whole

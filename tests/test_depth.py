@@ -1,0 +1,128 @@
+"""16 bits per sample: kept where Pillow can show them, rounded where it cannot, never clipped."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from PIL import Image
+from samples import lic, opened, part
+
+from pillow_lic import _codec, container, errors, tensors
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spec"))
+reference = importlib.import_module("reference")
+synthesis = importlib.import_module("reference.synthesis")
+WEIGHTS = Path(tensors.lic_models.__file__).parent / "weights"
+
+Array = npt.NDArray[Any]
+
+
+def ramp(channels: int) -> Array:
+    """Slow ramps between levels that 8 bits have, (48, 80, C) uint16."""
+    y, x = np.mgrid[0:48, 0:80]
+    return np.stack([20000 + 150 * x + 90 * y * (c + 1) for c in range(channels)], 2).astype("u2")
+
+
+def coded(pixels: Array, **options: Any) -> bytes:
+    given = {"model": "tiny", "quality": 90, "tile": 0, "device": "cpu"}
+    return _codec.encode(pixels, {}, **{**given, **options})
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L"])
+def test_grey_of_16_bits(mode: str):
+    source = ramp(1)[..., 0]
+    image = Image.frombytes(
+        mode, (80, 48), source.astype(">u2" if "B" in mode else "<u2").tobytes()
+    )
+    data = lic(image, quality=90)
+    back = opened(data)
+    assert (back.mode, back.size, back.info["bit_depth"]) == ("I;16", (80, 48), 16)
+    found = np.asarray(back).astype(int)
+    assert np.abs(found - source).mean() < 3000
+    assert len(np.unique(found % 257)) > 20  # levels between those of 8 bits
+    assert np.array_equal(np.asarray(opened(data).crop((10, 5, 40, 30))), found[5:30, 10:40])
+    assert tensors.read(io.BytesIO(data)).dtype == torch.uint16
+
+
+def test_integers_take_the_depth_that_they_need():
+    wide = Image.fromarray(ramp(1)[..., 0].astype(np.int32))
+    assert wide.mode == "I"
+    assert opened(lic(wide)).mode == "I;16"
+    assert opened(lic(wide.point(lambda v: v / 300 + 0))).mode == "L"
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_arrays(channels: int):
+    """Alpha comes back to the bit; Pillow, which has no such mode, sees the nearest 8 bits."""
+    source = ramp(channels)
+    data = coded(source)
+    header = container.read_header(io.BytesIO(data))
+    assert (header.mode, header.depth) == (("L", "LA", "RGB", "RGBA")[channels - 1], 16)
+    found = tensors.read(io.BytesIO(data)).to(torch.int32).permute(1, 2, 0).numpy()
+    assert found.shape == source.shape
+    if channels in (2, 4):
+        assert np.array_equal(found[..., -1], source[..., -1])
+    image = opened(data)
+    image.verify()
+    shown = np.asarray(opened(data)).reshape(source.shape).astype(int)
+    if channels > 1:
+        assert shown.max() <= 255
+        assert np.abs(shown - found / 257).max() <= 1.01
+    with pytest.raises(errors.TruncatedError):
+        opened(data[:-2]).load()
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_the_second_decoder_agrees(channels: int, tmp_path: Path):
+    path = tmp_path / "a.lic"
+    path.write_bytes(coded(ramp(channels)))
+    mine = tensors.read(path).to(torch.int32).permute(1, 2, 0).numpy()
+    other = synthesis.pixels(reference.decode(path, WEIGHTS, strict=True)).astype(int)
+    assert np.abs(mine - other).max() <= 257
+    if channels == 4:
+        assert np.array_equal(mine[..., 3], other[..., 3])
+
+
+def test_payloads_do_not_depend_on_the_depth():
+    """The same picture in 8 bits times 257."""
+    small = (ramp(3) // 257).astype(np.uint8)
+    one, other = coded(small), coded(small.astype("u2") * 257)
+    assert one[-100:] == other[-100:]
+    assert one[10] | 16 == other[10]
+
+
+def test_writing_tensors():
+    x = torch.from_numpy(ramp(3).astype(np.int32)).permute(2, 0, 1)
+    file, plain = io.BytesIO(), io.BytesIO()
+    tensors.write(file, x.to(torch.uint16), model="tiny")
+    tensors.write(plain, x.float() / 65535, model="tiny", bit_depth=16)
+    assert file.getvalue() == plain.getvalue()
+    with pytest.raises(ValueError, match="bit depth: found 12"):
+        tensors.write(plain, x.float() / 65535, model="tiny", bit_depth=12)
+    with pytest.raises(ValueError, match="x: found values from"):
+        tensors.write(plain, x.float(), model="tiny")
+
+
+def test_lost_tiles_and_alpha_of_16_bits():
+    header = container.read_header(io.BytesIO(coded(ramp(4))))
+    parts = container.Parts({}, None, [None])
+    found = _codec.decode(header, parts, "cpu")
+    assert set(found[..., :3].ravel().tolist()) == {32896}
+    assert set(found[..., 3].ravel().tolist()) == {65535}
+
+
+def test_rate_control_and_previews():
+    big = np.kron(ramp(1)[..., 0], np.ones((8, 8))).astype("u2")
+    data = lic(Image.fromarray(big), preview=64, target_psnr=20)
+    assert part("p", b"")[:1] in data
+    image = opened(data)
+    image.thumbnail((32, 32))
+    assert image.mode in ("I;16", "L")

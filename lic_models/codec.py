@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,13 +110,18 @@ class Codec:
         """Analyse an image; yields what is coded, tile by tile in raster order."""
         image = _image(pixels)
         _check(level, tile, image.shape[2], image.shape[1])
-        y = self._analyse(image, level)
+        height = self._padded(*image.shape[1:])[0]
         where = torch.tensor([float(level)], device=self.device)
-        for top, left, bottom, right in boxes(y.shape[2], y.shape[3], tile // self.model.pixels):
-            part = y[:, :, top:bottom, left:right].contiguous()
-            with torch.inference_mode():
-                latents = self.model.latents(part, where)
-            yield latents
+        # As many rows of tiles at once as fill a block, so that small tiles share its halo.
+        band = tile * -(-BLOCK // tile) if tile else height
+        for upper in range(0, height, band):
+            y = self._analyse(image, level, upper, min(upper + band, height))
+            grid = boxes(y.shape[2], y.shape[3], tile // self.model.pixels)
+            for top, left, bottom, right in grid:
+                part = y[:, :, top:bottom, left:right].contiguous()
+                with torch.inference_mode():
+                    latents = self.model.latents(part, where)
+                yield latents
 
     def decode_latents(
         self, payloads: Sequence[bytes | None], width: int, height: int, level: int, tile: int
@@ -190,16 +196,22 @@ class Codec:
         out: dict[int, Tensor] = {}
         for (height, width, depth), members in sizes.items():
             whole = (0, 0, *self._padded(height, width))
-            most = max(1, BLOCK**2 // (whole[2] * whole[3]))  # as much memory as one block takes
+            most = BLOCK**2 // (whole[2] * whole[3])  # as much memory as one block takes
+            if most < 2:
+                out |= {at: self.decode_tensor(files[at]) for at in members}
+                continue
             for chunk in (members[at : at + most] for at in range(0, len(members), most)):
-                tiles = [self._tiles(*files[at][:5]) for at in chunk]
-                gathered = [self._gather(each, whole) for each in tiles]
-                levels = [files[at].level for at in chunk]
-                y_hat = torch.cat([each for each, _ in gathered])
-                pixels = self._pixels(y_hat, levels, depth)
-                for at, image, (_, lost) in zip(chunk, pixels, gathered, strict=True):
-                    for top, left, bottom, right in lost:
-                        image[:, top:bottom, left:right] = GREY[depth]
+                lost: list[list[Box]] = [[] for _ in chunk]
+                y_hat = torch.cat(
+                    [
+                        torch.cat(list(self._rows(self._tiles(*files[at][:5]), whole, gone)), 2)
+                        for at, gone in zip(chunk, lost, strict=True)
+                    ]
+                )
+                pixels = self._pixels(y_hat, [files[at].level for at in chunk], depth)
+                for at, image, gone in zip(chunk, pixels, lost, strict=True):
+                    for box in gone:
+                        _window(image[None], box, 1).fill_(GREY[depth])
                     out[at] = image[:, :height, :width]
         return [out[at] for at in range(len(files))]
 
@@ -251,13 +263,18 @@ class Codec:
         return -(-height // stride) * stride, -(-width // stride) * stride
 
     @torch.inference_mode()
-    def _analyse(self, image: Tensor, level: int) -> Tensor:
-        """y (1, M, H / 16, W / 16) of an image (3, h, w), padded by repeating its edge."""
+    def _analyse(self, image: Tensor, level: int, upper: int = 0, lower: int = 0) -> Tensor:
+        """y (1, M, (lower - upper) / 16, W / 16) of rows of an image (3, h, w); of all by default.
+
+        The image is padded by repeating its edge.
+        """
         height, width = self._padded(*image.shape[1:])
+        lower = lower or height
         step = self.model.pixels
         where = torch.tensor([float(level)], device=self.device)
         y = torch.empty(0)
-        for box in boxes(height, width, BLOCK):
+        for box in boxes(lower - upper, width, BLOCK):
+            box = upper + box[0], box[1], upper + box[2], box[3]
             around = _grow(box, self.model.halo * step, height, width)
             rows = torch.arange(around[0], around[2]).clamp_max(image.shape[1] - 1)
             columns = torch.arange(around[1], around[3]).clamp_max(image.shape[2] - 1)
@@ -266,8 +283,11 @@ class Codec:
             x = x[None].contiguous(memory_format=torch.channels_last)
             part = self.model.analyse(x, where)
             if not y.numel():
-                y = torch.empty(1, part.shape[1], height // step, width // step, device=self.device)
-            _paste(y, part, box, around, step)
+                size = (lower - upper) // step, width // step
+                y = torch.empty(1, part.shape[1], *size, device=self.device)
+            inner = _within(part, box, around, step)
+            target = _shift(box, (upper, 0, lower, width))
+            _window(y, target, step).copy_(inner)
         return y
 
     @torch.inference_mode()
@@ -277,55 +297,67 @@ class Codec:
         region: Box,
         coded: Coded,
     ) -> Tensor:
-        """Pixels (3, h, w) of a region, from the latents of the tiles near it."""
-        near = self.near(region, coded.height, coded.width)
-        y_hat, lost = self._gather(found, near)
-        pixels = self._pixels(y_hat, [coded.level], coded.depth)[0]
-        for each in lost:
-            top, left, bottom, right = _shift(each, near)
-            pixels[:, top:bottom, left:right] = GREY[coded.depth]
-        top, left, bottom, right = _shift(region, near)
-        return pixels[:, top:bottom, left:right]
+        """Pixels (3, h, w) of a region, from the latents of the tiles near it, in raster order.
 
-    def _gather(
-        self, found: Iterable[tuple[Box, Latents | None]], near: Box
-    ) -> tuple[Tensor, list[Box]]:
-        """y_hat (1, M, h / 16, w / 16) of a box of pixels, from tiles; and which parts are lost."""
+        Latents are kept for a few rows of tiles only.
+        """
+        near = self.near(region, coded.height, coded.width)
+        step, halo = self.model.pixels, self.model.halo
+        rows, columns = (near[2] - near[0]) // step, (near[3] - near[1]) // step
+        lost: list[Box] = []
+        pixels, held, first = torch.empty(0), torch.empty(0), 0
+        waiting = list(boxes(rows, columns, BLOCK // step))
+        for row in self._rows(found, near, lost):
+            held = torch.cat([held, row], 2) if held.numel() else row
+            if not pixels.numel():  # a tile was good: now the claimed size may cost memory
+                kind = torch.uint8 if coded.depth == 8 else torch.int32
+                size = rows * step, columns * step, 3
+                pixels = torch.empty(size, dtype=kind, device=self.device).permute(2, 0, 1)
+            while waiting and first + held.shape[2] >= min(waiting[0][2] + halo, rows):
+                box = waiting.pop(0)
+                around = _grow(box, halo, rows, columns)
+                part = held[:, :, around[0] - first : around[2] - first, around[1] : around[3]]
+                out = self._pixels(part, [coded.level], coded.depth)
+                inner = _within(out, box, around, 1, step)
+                _window(pixels[None], box, 1, step).copy_(inner)
+                if waiting and waiting[0][0] > box[0]:  # the rows above are done with
+                    keep = max(waiting[0][0] - halo, first)
+                    held, first = held[:, :, keep - first :], keep
+        for each in lost:
+            _window(pixels[None], _shift(each, near), 1).fill_(GREY[coded.depth])
+        return _window(pixels[None], _shift(region, near), 1)[0]
+
+    def _rows(
+        self, found: Iterable[tuple[Box, Latents | None]], near: Box, lost: list[Box]
+    ) -> Iterator[Tensor]:
+        """y_hat (1, M, h, columns) within a box of pixels, one row of tiles after another.
+
+        Parts that are lost are zero, and appended to `lost`.
+        """
         step = self.model.pixels
-        channels, rows, columns = self.model.shapes(near[2] - near[0], near[3] - near[1])["y"]
-        y_hat, lost = torch.empty(0), []
-        for box, latents in found:
-            inner = _meet(box, near)
-            assert inner is not None
-            if latents is None:
-                lost.append(inner)
-                continue
-            if not y_hat.numel():  # the first tile was good: now the claimed size may cost memory
-                y_hat = torch.zeros(1, channels, rows, columns, device=self.device)
-            top, left, bottom, right = (n // step for n in _shift(inner, near))
-            part = tuple(n // step for n in _shift(inner, box))
-            y = latents["y"][:, :, part[0] : part[2], part[1] : part[3]]
-            y_hat[:, :, top:bottom, left:right] = y / UNIT
-        if not y_hat.numel():
-            y_hat = torch.zeros(1, channels, rows, columns, device=self.device)
-        return y_hat, lost
+        channels, _, columns = self.model.shapes(near[2] - near[0], near[3] - near[1])["y"]
+        for _, tiles in groupby(found, key=lambda each: each[0][0]):
+            y_hat = torch.empty(0)
+            for box, latents in tiles:
+                inner = _meet(box, near)
+                assert inner is not None
+                if not y_hat.numel():
+                    size = (inner[2] - inner[0]) // step, columns
+                    y_hat = torch.zeros(1, channels, *size, device=self.device)
+                if latents is None:
+                    lost.append(inner)
+                    continue
+                y = _window(latents["y"], _shift(inner, box), step)
+                row = inner[0], near[1], inner[2], near[3]
+                _window(y_hat, _shift(inner, row), step).copy_(y / UNIT)
+            yield y_hat
 
     def _pixels(self, y_hat: Tensor, levels: Sequence[int], depth: int) -> Tensor:
         """Pixels (B, 3, 16 h, 16 w) of y_hat (B, M, h, w), one level each; int32 at depth 16."""
-        step = self.model.pixels
-        batch, _, rows, columns = y_hat.shape
         where = torch.tensor([float(level) for level in levels], device=self.device)
-        size = (batch, 3, rows * step, columns * step)
-        kind = torch.uint8 if depth == 8 else torch.int32
-        pixels = torch.empty(size, dtype=kind, device=self.device)
-        for box in boxes(rows, columns, BLOCK // step):
-            around = _grow(box, self.model.halo, rows, columns)
-            part = y_hat[:, :, around[0] : around[2], around[1] : around[3]]
-            part = part.contiguous(memory_format=torch.channels_last)
-            x_hat = self.model.synthesise(part, where).clamp_(0, 1).mul_(2**depth - 1).round_()
-            scaled = (tuple(n * step for n in box), tuple(n * step for n in around))
-            _paste(pixels, x_hat.to(kind), scaled[0], scaled[1], 1)  # type: ignore[arg-type]
-        return pixels
+        y_hat = y_hat.contiguous(memory_format=torch.channels_last)
+        x_hat = self.model.synthesise(y_hat, where).clamp_(0, 1).mul_(2**depth - 1).round_()
+        return x_hat.to(torch.uint8 if depth == 8 else torch.int32)
 
 
 def _array(pixels: Tensor, depth: int) -> Pixels:
@@ -350,12 +382,15 @@ def _shift(box: Box, origin: Box) -> Box:
     return box[0] - origin[0], box[1] - origin[1], box[2] - origin[0], box[3] - origin[1]
 
 
-def _paste(target: Tensor, part: Tensor, box: Box, around: Box, step: int) -> None:
-    """Copy the part of a block that is not halo; boxes are in pixels, tensors in pixels / step."""
-    top, left, bottom, right = (n // step for n in box)
-    up, before = around[0] // step, around[1] // step
-    inner = part[:, :, top - up : bottom - up, left - before : right - before]
-    target[:, :, top:bottom, left:right] = inner
+def _window(a: Tensor, box: Box, step: int, scale: int = 1) -> Tensor:
+    """View (B, C, H, W) within a box, whose unit is `scale` samples or 1 / `step` of one."""
+    top, left, bottom, right = (n * scale // step for n in box)
+    return a[:, :, top:bottom, left:right]
+
+
+def _within(part: Tensor, box: Box, around: Box, step: int, scale: int = 1) -> Tensor:
+    """View a block without its halo: `part` covers `around`, of which `box` is wanted."""
+    return _window(part, _shift(box, around), step, scale)
 
 
 def _image(pixels: Pixels | Tensor) -> Tensor:

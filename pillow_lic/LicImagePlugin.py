@@ -188,9 +188,13 @@ def _shown(header: container.Header) -> str:
 
 
 def _decode(header: container.Header, parts: container.Parts, device: str, region: Any) -> bytes:
+    """Return raw pixels; really a view of an array, because large images allow for no copy."""
+    import numpy as np
+
     depth = 16 if _shown(header) == "I;16" else 8
     pixels = _codec.decode(header, parts, device, region, depth)
-    return pixels.astype("<u2" if depth == 16 else "u1").tobytes()
+    whole: Any = np.require(pixels, "<u2" if depth == 16 else "u1", "C")
+    return memoryview(whole).cast("B")  # type: ignore[return-value]
 
 
 def _fits(region: Box, size: tuple[int, int]) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import IO, TYPE_CHECKING
 
 from ._register import register
 from .errors import LicError
 
 if TYPE_CHECKING:
-    import os
-
     from .LicImagePlugin import LicImageFile
 
 __all__ = ["LicError", "__version__", "open", "register"]
@@ -35,6 +34,8 @@ def open(
         image = Image.open(fp, formats=("LIC",))
         assert isinstance(image, LicImageFile)
     else:
+        if not isinstance(fp, (str, bytes, os.PathLike)):
+            fp.seek(0)  # as Image.open does
         image = LicImageFile(fp)
         try:
             image.select(region)

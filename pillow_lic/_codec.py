@@ -87,8 +87,7 @@ def decode(
         box = upper, left, lower, right
         rgb = codec.decode_tiles(parts.tiles, *size, header.level, header.tile, box, depth)
         colours = grey(rgb) if header.mode.startswith("L") else rgb
-        found: Pixels = np.concatenate([colours, *planes], axis=2)
-        return found
+        return np.concatenate([colours, *planes], axis=2) if planes else colours
 
 
 def opacity(header: Header, parts: Parts, depth: int) -> Pixels:
@@ -133,7 +132,7 @@ def encode(
         if mode.startswith("L"):
             rgb = np.repeat(pixels[..., :1], 3, axis=2)
         else:
-            rgb = np.array(pixels[..., :3])  # a copy: torch warns of read-only
+            rgb = np.require(pixels[..., :3], requirements=["C", "W"])  # torch warns of read-only
 
         def whole(level: int, payloads: list[bytes]) -> bytes:
             return write(header._replace(level=level), metadata, plane, payloads)

@@ -14,7 +14,7 @@ from samples import picture
 
 import lic_models
 import pillow_lic
-from lic_models import registry
+from lic_models import codec, registry
 from pillow_lic import container, errors, header
 
 
@@ -141,3 +141,21 @@ def test_no_seams_between_regions(path: Path):
         for region in ((0, 0, 333, 500), (333, 0, 700, 500))
     )
     assert np.abs(np.concatenate([left, right], 1) - want).max() <= 1
+
+
+@pytest.mark.parametrize("tile", [0, 64, 192, 512])
+def test_bands_and_blocks_change_nothing(tile: int, monkeypatch: pytest.MonkeyPatch):
+    """Analysis and synthesis in small pieces, a few rows of tiles at a time."""
+    image = picture("RGB", (700, 500))
+    file, other = io.BytesIO(), io.BytesIO()
+    image.save(file, "LIC", model="tiny", tile=tile)
+    want = np.asarray(Image.open(file)).astype(int)
+    monkeypatch.setattr(codec, "BLOCK", 128)
+    found = np.asarray(Image.open(file)).astype(int)
+    assert np.abs(found - want).max() <= 1
+    image.save(other, "LIC", model="tiny", tile=tile)
+    again = np.asarray(Image.open(other)).astype(int)
+    assert np.abs(again - want).max() <= 40
+    assert np.abs(again - want).mean() < 0.2
+    part = np.asarray(pillow_lic.open(file, region=(300, 200, 690, 490))).astype(int)
+    assert np.abs(part - want[200:490, 300:690]).max() <= 1

@@ -6,13 +6,12 @@ stays unimported, until `load`.
 
 from __future__ import annotations
 
-import operator
 import threading
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
 
-from . import _codec, _imageio, _modes, _options, _preview, _rate, alpha, container
+from . import _codec, _imageio, _modes, _options, _preview, alpha, container
 from ._register import register
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ class LicImageFile(ImageFile.ImageFile):
         assert self.header is not None
         if not self.tile or self._preview:
             raise ValueError("region: found an image that is loaded or drafted, allowed is before")
-        self._region = _inside(region, (self.header.width, self.header.height))
+        self._region = _options.inside(region, (self.header.width, self.header.height))
         left, upper, right, lower = self._region
         self._size = right - left, lower - upper
         self.tile = [self.tile[0]._replace(extents=(0, 0, *self.size))]
@@ -117,7 +116,7 @@ class LicImageFile(ImageFile.ImageFile):
         whole = self.header
         if not self.tile or self._region or self._preview or whole is None:
             return False
-        return _fits(region, self.size) and 2 * len(whole.near(region)) < whole.tiles
+        return _options.fits(region, self.size) and 2 * len(whole.near(region)) < whole.tiles
 
     def _part(self, region: Box) -> Image.Image:
         fp = self._open_file()
@@ -197,25 +196,6 @@ def _decode(header: container.Header, parts: container.Parts, device: str, regio
     return memoryview(whole).cast("B")  # type: ignore[return-value]
 
 
-def _fits(region: Box, size: tuple[int, int]) -> bool:
-    left, upper, right, lower = region
-    return 0 <= left < right <= size[0] and 0 <= upper < lower <= size[1]
-
-
-def _inside(region: object, size: tuple[int, int]) -> Box:
-    problem = (
-        f"region: found {region!r}, allowed are whole numbers left < right and upper < lower "
-        f"within 0, 0, {size[0]}, {size[1]}"
-    )
-    try:
-        left, upper, right, lower = map(operator.index, region)  # type: ignore[call-overload]
-    except (TypeError, ValueError) as error:
-        raise ValueError(problem) from error
-    if not _fits((left, upper, right, lower), size):
-        raise ValueError(problem)
-    return left, upper, right, lower
-
-
 class LicDecoder(ImageFile.PyDecoder):
     """Decodes parts that `LicImageFile` has read."""
 
@@ -236,15 +216,8 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     image, parts = _modes.storable(im), _options.metadata(options, im)
     if preview := _preview.make(_modes.shallow(image), options):
         parts[container.PREVIEW] = preview
-    data = _codec.encode(
-        _modes.pixels(image),
-        parts,
-        model=options.get("model", "elic"),
-        quality=options.get("quality", 75),
-        target=_rate.wanted(options, im.size),
-        tile=_options.tile_edge(options, im.size),
-        device=options.get("device", "auto"),
-    )
+    pixels = _modes.pixels(image)
+    data = _codec.encode(pixels, parts, **_options.encoding(options, im.size))
     fp.write(data)  # all at once: a save that fails has written nothing
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from . import alpha
+from ._modes import narrow
 from ._rate import Target, search
 from .container import Header, Parts, write
 from .errors import LicError, ModelError, PayloadError, UnknownModelError, WeightsNotFoundError
@@ -98,9 +99,7 @@ def opacity(header: Header, parts: Parts, depth: int) -> Pixels:
     if parts.alpha is None:
         return np.full((height, width), 2**depth - 1, np.uint8 if depth == 8 else np.uint16)
     plane = alpha.decode(parts.alpha, width, height, header.depth)
-    if depth == header.depth:
-        return plane
-    return ((plane.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return plane if depth == header.depth else narrow(plane)
 
 
 def encode(

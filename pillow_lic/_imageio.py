@@ -1,7 +1,7 @@
-"""Makes imageio know the extension, for `imwrite("<bytes>", image, extension=".lic")`.
+"""Tells imageio where its plugin for `.lic` is.
 
-Everything else in imageio works through Pillow without it. imageio is never imported from here;
-a program that imports it later calls `pillow_lic.register()` once more, or opens or saves a file.
+imageio is never imported from here; a program that imports it later calls `pillow_lic.register()`
+once more, or opens or saves a file.
 """
 
 from __future__ import annotations
@@ -11,14 +11,22 @@ import sys
 __all__ = ["register"]
 
 
+NAME = "LIC"
+
+
 def register() -> None:
-    """Add `.lic` to imageio's tables if imageio is loaded and they lack it."""
+    """Add plugin and extension to imageio's tables if imageio is loaded and they lack them."""
     extensions = sys.modules.get("imageio.config.extensions")
+    plugins = sys.modules.get("imageio.config.plugins")
     known = getattr(extensions, "known_extensions", None)  # absent while imageio is half imported
-    if known is None or ".lic" in known:
+    ours = getattr(plugins, "known_plugins", None)
+    if known is None or ours is None or ".lic" in known:
         return
+    ours[NAME] = plugins.PluginConfig(  # type: ignore[union-attr]
+        name=NAME, class_name="LicPlugin", module_name="pillow_lic.imageio_plugin"
+    )
     extension = extensions.FileExtension(  # type: ignore[union-attr]
-        extension=".lic", priority=["pillow"], name="Learned image compression"
+        extension=".lic", priority=[NAME, "pillow"], name="Learned image compression"
     )
     known[".lic"] = [extension]
     extensions.extension_list.append(extension)  # type: ignore[union-attr]

@@ -11,7 +11,7 @@ from .header import MODES
 if TYPE_CHECKING:
     from lic_models.codec import Pixels
 
-__all__ = ["pixels", "shallow", "storable"]
+__all__ = ["narrow", "pixels", "shallow", "storable"]
 
 _TARGETS = {
     "1": "L",
@@ -79,7 +79,17 @@ def shallow(image: Image.Image) -> Image.Image:
         return image
     import numpy as np
 
-    return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8))
+    return Image.fromarray(narrow(np.asarray(image)))
+
+
+def narrow(pixels: Pixels) -> Pixels:
+    """Return samples in 8 bits, rounded."""
+    import numpy as np
+
+    if pixels.itemsize == 1:
+        return pixels
+    found: Pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return found
 
 
 def pixels(image: Image.Image) -> Pixels:

@@ -12,9 +12,10 @@ from typing import Any
 
 from PIL import Image
 
-from .header import TILE_MAX, TILE_UNIT
+from . import _rate
+from .header import TILE_MAX, TILE_UNIT, Box
 
-__all__ = ["metadata", "tile_edge"]
+__all__ = ["encoding", "fits", "inside", "metadata", "tile_edge"]
 
 ONE_TILE_MAX = 2 << 20  # pixels; larger images are cut, which bounds the memory of a decoder
 TILE = 1024
@@ -35,6 +36,38 @@ def tile_edge(options: Mapping[str, Any], size: tuple[int, int]) -> int:
     if isinstance(value, bool) or edge % TILE_UNIT or not 0 <= edge <= TILE_MAX:
         raise ValueError(problem)
     return edge
+
+
+def encoding(options: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """Return what `_codec.encode` takes besides pixels and metadata."""
+    return {
+        "model": options.get("model", "elic"),
+        "quality": options.get("quality", 75),
+        "target": _rate.wanted(options, size),
+        "tile": tile_edge(options, size),
+        "device": options.get("device", "auto"),
+    }
+
+
+def fits(region: Box, size: tuple[int, int]) -> bool:
+    """Say whether a region (left, upper, right, lower) is inside an image and not empty."""
+    left, upper, right, lower = region
+    return 0 <= left < right <= size[0] and 0 <= upper < lower <= size[1]
+
+
+def inside(region: object, size: tuple[int, int]) -> Box:
+    """Return a region as integers; ValueError unless it fits."""
+    problem = (
+        f"region: found {region!r}, allowed are whole numbers left < right and upper < lower "
+        f"within 0, 0, {size[0]}, {size[1]}"
+    )
+    try:
+        left, upper, right, lower = map(operator.index, region)  # type: ignore[call-overload]
+    except (TypeError, ValueError) as error:
+        raise ValueError(problem) from error
+    if not fits((left, upper, right, lower), size):
+        raise ValueError(problem)
+    return left, upper, right, lower
 
 
 def metadata(options: Mapping[str, Any], image: Image.Image) -> dict[str, bytes]:

@@ -1,26 +1,105 @@
-"""imageio reads and writes `.lic` through Pillow, to bytes as well as to paths."""
+"""imageio reads and writes `.lic`: paths, bytes, 16 bits, regions, metadata, its old interface."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import imageio.v2 as iio2
 import imageio.v3 as iio
 import numpy as np
-from imageio.config import extension_list, known_extensions
-from samples import lic, picture
+import pytest
+from imageio.config import extension_list, known_extensions, known_plugins
+from PIL import Image
+from samples import EXIF, ICC, XMP, lic, picture, split
 
 import pillow_lic
+from pillow_lic import errors
+
+TINY: dict[str, Any] = {"model": "tiny", "quality": 75}
 
 
 def test_path_and_bytes(tmp_path: Path) -> None:
     """The extension decides the format, also where there is no file name."""
     pixels = np.asarray(picture())
-    iio.imwrite(tmp_path / "a.lic", pixels, model="tiny")
-    data = iio.imwrite("<bytes>", pixels, extension=".lic", model="tiny")
+    iio.imwrite(tmp_path / "a.lic", pixels, **TINY)
+    data = iio.imwrite("<bytes>", pixels, extension=".lic", **TINY)
     assert data == (tmp_path / "a.lic").read_bytes() == lic()
     assert iio.imread(data).shape == iio.imread(tmp_path / "a.lic").shape == (24, 40, 3)
     assert iio.improps(tmp_path / "a.lic").shape == (24, 40, 3)
     assert iio.immeta(tmp_path / "a.lic")["model"] == "tiny"
+    with Image.open(tmp_path / "a.lic") as image:
+        assert np.array_equal(iio.imread(tmp_path / "a.lic"), np.asarray(image))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(50, 70), (50, 70, 2), (50, 70, 3), (50, 70, 4)])
+def test_arrays(kind: type, shape: tuple[int, ...], tmp_path: Path) -> None:
+    ramp = np.linspace(0, np.iinfo(kind).max, 50 * 70).reshape(50, 70, 1)
+    pixels = np.broadcast_to(ramp, (50, 70, (*shape, 1)[2])).astype(kind).reshape(shape)
+    path = tmp_path / "a.lic"
+    iio.imwrite(path, pixels, **TINY)
+    found = iio.imread(path, device="cpu")
+    props = iio.improps(path)
+    assert (found.shape, found.dtype) == (props.shape, props.dtype) == (shape, np.dtype(kind))
+    assert iio.immeta(path)["bit_depth"] == 8 * found.itemsize
+    if shape[2:] in ((2,), (4,)):
+        assert np.array_equal(found[..., -1], pixels[..., -1])
+    part = iio.imread(path, region=(10, 5, 30, 45)).astype(int)
+    assert np.abs(part - found[5:45, 10:30]).max() <= 257
+    assert iio.imread(path, index=...).shape == (1, *shape)
+    assert iio.improps(path, index=...).n_images == 1
+    assert [each.shape for each in iio.imiter(path)] == [shape]
+
+
+def test_metadata_and_previews(tmp_path: Path) -> None:
+    path = tmp_path / "a.lic"
+    pixels = np.asarray(picture("RGB", (100, 60)))
+    iio.imwrite(path, pixels, exif=EXIF, xmp=XMP, icc_profile=ICC, preview=32, **TINY)
+    meta = iio.immeta(path)
+    assert (meta["exif"], meta["xmp"], meta["icc_profile"]) == (EXIF, XMP, ICC)
+    assert [tag for tag, _ in split(path.read_bytes())[1]] == ["i", "e", "x", "p", "T"]
+    iio.imwrite(path, pixels, target_size=150, model="tiny")
+    assert path.stat().st_size <= 150
+
+
+def test_the_old_interface(tmp_path: Path) -> None:
+    pixels = np.asarray(picture())
+    iio2.imwrite(tmp_path / "a.lic", pixels, **TINY)
+    assert iio2.imread(tmp_path / "a.lic").shape == pixels.shape
+    assert len(iio2.mimread(tmp_path / "a.lic")) == 1
+    with iio2.get_reader(tmp_path / "a.lic") as reader:
+        assert reader.get_data(0).shape == pixels.shape
+
+
+@pytest.mark.parametrize(
+    ("pixels", "error", "message"),
+    [
+        (np.zeros((4, 5, 5), np.uint8), ValueError, "allowed are"),
+        (np.zeros((0, 5), np.uint8), ValueError, "allowed are"),
+        (np.zeros((4, 5)), ValueError, "allowed are uint8 and uint16"),
+        ([np.zeros((4, 5), np.uint8)] * 2, OSError, "cannot write 2 images"),
+    ],
+)
+def test_what_cannot_be_written(pixels: Any, error: type, message: str, tmp_path: Path) -> None:
+    with pytest.raises(error, match=message):
+        iio.imwrite(tmp_path / "a.lic", pixels, plugin="LIC", **TINY)
+    with pytest.raises(ValueError, match="quality"):
+        iio.imwrite(tmp_path / "a.lic", np.zeros((4, 5), np.uint8), quality=0)
+
+
+def test_what_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.lic"
+    path.write_bytes(lic()[:-3])
+    with pytest.raises(errors.TruncatedError):
+        iio.imread(path)
+    path.write_bytes(lic())
+    with pytest.raises(ValueError, match="index: found 1"):
+        iio.imread(path, index=1)
+    with pytest.raises(ValueError, match="region"):
+        iio.imread(path, region=(0, 0, 41, 1))
+    Image.new("RGB", (4, 4)).save(tmp_path / "b.lic", "PNG")  # a liar, but a picture
+    assert iio.imread(tmp_path / "b.lic").shape == (4, 4, 3)
 
 
 def test_registering_twice_changes_nothing() -> None:
@@ -35,5 +114,7 @@ def test_imageio_first_or_later() -> None:
     """A later import of imageio is noticed at the next `register`."""
     entry = known_extensions.pop(".lic")
     extension_list.remove(entry[0])
+    del known_plugins["LIC"]
     pillow_lic.register()
-    assert known_extensions[".lic"][0].priority == ["pillow"]
+    assert known_extensions[".lic"][0].priority == ["LIC", "pillow"]
+    assert known_plugins["LIC"].plugin_class.__name__ == "LicPlugin"

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from samples import photo
 
-from lic_models import registry
+import lic_models
+from lic_models import registry, weights
+from lic_models import wavefronts as wavefronts_module
 from lic_models.base import Step
+from lic_models.codec import Codec
 from lic_models.contexts import KERNEL
 from lic_models.entropy import drive, estimate
 from lic_models.positions import Neighbourhood, causal_offsets, put, wavefronts
+from lic_models.train.linear import linear_start
 
 LEVEL = torch.tensor([3000.0, 8000.0])
 
@@ -85,3 +90,23 @@ def test_training_of_waves_is_one_step():
         _, training = estimate(model, latents, LEVEL, noise=True)
         _, true = estimate(model, latents, LEVEL, noise=False)
     assert torch.allclose(training, true, rtol=0.05)
+
+
+@pytest.mark.parametrize("name", ["minnen2018", "cheng2020"])
+def test_waves_and_raster_order_decode_the_same(name: str):
+    """The measurement of what wavefronts save compares like with like."""
+    cls = registry.lookup(name)
+    torch.manual_seed(0)
+    model = cls(cls.configs["toy"])
+    linear_start(model, torch.stack([photo(128, 128, seed) for seed in range(4)]))
+    weights.fill(model, weights.canonical(model))
+    codec = Codec(model, bytes(8), torch.device("cpu"))
+    found = wavefronts_module.measure(codec, photo(100, 130), 6000)
+    assert found.equal
+    assert found.payload_bytes > 100
+    assert (found.waves, found.positions) == (12 + 3 * 7, 12 * 8)
+
+
+def test_a_model_without_waves_is_refused():
+    with pytest.raises(ValueError, match="tiny"):
+        wavefronts_module.measure(lic_models.load("tiny", "cpu"), photo(64, 64), 5000)

@@ -7,12 +7,15 @@ stays unimported, until `load`.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
+from PIL._util import DeferredError
 
-from . import _codec, _imageio, _modes, _options, _preview, alpha, container
+from . import _codec, _frames, _imageio, _modes, _options, _preview, alpha, container
 from ._register import register
+from .errors import LicError
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
@@ -34,6 +37,8 @@ class LicImageFile(ImageFile.ImageFile):
     header: container.Header | None = None
     _region: Box | None = None  # what is to be decoded; None for all
     _preview: Image.Image | None = None  # what stands in for the pixels, after `draft`
+    _timing: container.Timing | None = None
+    _frame = 0
     _lock = threading.RLock()
 
     def _open(self) -> None:
@@ -56,7 +61,52 @@ class LicImageFile(ImageFile.ImageFile):
                 # With the prefix, as from JPEG and PNG: savers that copy it verbatim expect that.
                 prefix = _options.EXIF_PREFIX if name == "exif" else b""
                 self.info[name] = prefix + metadata[tag]
+        if header.sequence:
+            self.fp.seek(parts_at)
+            self._timing = container.read_timing(self.fp, header)
+            assert self._timing is not None
+            self._offsets = [self.fp.tell()]
+            self.n_frames = len(self._timing.durations)
+            self.is_animated = self.n_frames > 1
+            self.info["loop"] = self._timing.loop
+            self.info["duration"] = self._timing.durations[0]
+            if self.is_animated:
+                self._fp = self.fp  # what Pillow keeps open, and closes with the image
+                self._close_exclusive_fp_after_loading = False
+        self._parts_at = parts_at
         self.tile = [ImageFile._Tile("lic", (0, 0, *self.size), parts_at, ())]
+
+    def seek(self, frame: int) -> None:
+        """Go to a frame; EOFError if there is none. Frames between are skipped, not decoded."""
+        with self._lock:
+            if not 0 <= frame < self.n_frames:
+                raise EOFError(f"frame: found {frame}, allowed are 0 to {self.n_frames - 1}")
+            if frame == self._frame:
+                return
+            assert self.header is not None
+            assert self._timing is not None
+            if isinstance(self._fp, DeferredError):
+                raise self._fp.ex
+            self.fp = self._fp
+            self._frame, self._preview, self._region = frame, None, None
+            self._size = self.header.width, self.header.height
+            self.info["duration"] = self._timing.durations[frame]
+            self.tile = [ImageFile._Tile("lic", (0, 0, *self.size), self._parts_at, ())]
+
+    def tell(self) -> int:
+        """Return the number of the current frame."""
+        return self._frame
+
+    def _find_frame(self) -> IO[bytes]:
+        """Return the file, at the current frame of a sequence."""
+        fp = self._open_file()
+        assert self.header is not None
+        while len(self._offsets) <= self._frame:
+            fp.seek(self._offsets[-1])
+            container.skip_frame(fp, self.header)
+            self._offsets.append(fp.tell())
+        fp.seek(self._offsets[self._frame])
+        return fp
 
     def select(self, region: Box) -> None:
         """Make this the image of a region (left, upper, right, lower), before its pixels are read.
@@ -81,7 +131,7 @@ class LicImageFile(ImageFile.ImageFile):
         mode and box, or None if the image stays what it is. `mode` is ignored.
         """
         with self._lock:
-            if not self.tile or size is None or self._region is not None or self._preview:
+            if not self.tile or size is None or self._region or self._preview or self._frame:
                 return None
             fp = self._open_file()
             fp.seek(self.tile[0].offset)
@@ -119,10 +169,8 @@ class LicImageFile(ImageFile.ImageFile):
         return _options.fits(region, self.size) and 2 * len(whole.near(region)) < whole.tiles
 
     def _part(self, region: Box) -> Image.Image:
-        fp = self._open_file()
         assert self.header is not None
-        fp.seek(self.tile[0].offset)
-        parts = container.read_some(fp, self.header, self.header.near(region))
+        parts = self._some(region)
         size = region[2] - region[0], region[3] - region[1]
         data = _decode(self.header, parts, self.device, region)
         image = Image.frombytes(self.mode, size, data)
@@ -138,22 +186,42 @@ class LicImageFile(ImageFile.ImageFile):
                 self._read_parts()
             return super().load()
 
-    def _read_parts(self) -> None:
-        """Read and check all parts before Pillow allocates pixels for what the header claims."""
+    def _some(self, region: Box) -> container.Parts:
+        """Read what a region of the current frame needs."""
+        assert self.header is not None
+        wanted = self.header.near(region)
+        if self.header.sequence:
+            return container.read_frame(self._find_frame(), self.header, wanted)
+        fp = self._open_file()
+        fp.seek(self._parts_at)
+        return container.read_some(fp, self.header, wanted)
+
+    def _whole(self) -> container.Parts:
+        """Read all of the current frame, and what is whole of it on request."""
         fp = self._open_file()
         assert self.header is not None
-        read = container.read_parts
-        if ImageFile.LOAD_TRUNCATED_IMAGES:
+        tolerant = ImageFile.LOAD_TRUNCATED_IMAGES
+        if tolerant:
             self.load_prepare()  # missing tiles are listed: let an absurd size fail before that
-            read = container.salvage_parts
-        tile = self.tile[0]
-        fp.seek(tile.offset)
+        if not self.header.sequence:
+            fp.seek(self._parts_at)
+            read = container.salvage_parts if tolerant else container.read_parts
+            return read(fp, self.header)
+        try:
+            return container.read_frame(self._find_frame(), self.header)
+        except LicError:
+            if not tolerant:
+                raise
+            return container.Parts({}, None, [None] * self.header.tiles)
+
+    def _read_parts(self) -> None:
+        """Read and check all parts before Pillow allocates pixels for what the header claims."""
         if self._region is None or ImageFile.LOAD_TRUNCATED_IMAGES:
-            parts = read(fp, self.header)
+            parts = self._whole()
         else:
-            parts = container.read_some(fp, self.header, self.header.near(self._region))
+            parts = self._some(self._region)
         args = (self.header, parts, self.device, self._region)
-        self.tile = [tile._replace(args=args)]
+        self.tile = [self.tile[0]._replace(args=args)]
 
     def load_seek(self, pos: int) -> None:
         """Tell Pillow that the file is needed: without this, `Parser` decodes without one."""
@@ -169,9 +237,9 @@ class LicImageFile(ImageFile.ImageFile):
             try:
                 fp.seek(self._start)
                 header = container.read_header(fp)
-                parts = container.read_parts(fp, header)
-                if parts.alpha is not None:
-                    alpha.check(parts.alpha, header.width, header.height, header.depth)
+                for parts in container.read_frames(fp, header):
+                    if parts.alpha is not None:
+                        alpha.check(parts.alpha, header.width, header.height, header.depth)
             finally:
                 super().verify()
 
@@ -208,24 +276,34 @@ class LicDecoder(ImageFile.PyDecoder):
 
 
 def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    _imageio.register()
-    options = dict(im.encoderinfo)
-    for name, side in (("width", im.width), ("height", im.height)):
-        if not side:
-            raise ValueError(f"{name}: found 0, allowed is at least 1")
-    image, parts = _modes.storable(im), _options.metadata(options, im)
-    if preview := _preview.make(_modes.shallow(image), options):
-        parts[container.PREVIEW] = preview
-    pixels = _modes.pixels(image)
-    data = _codec.encode(pixels, parts, **_options.encoding(options, im.size))
-    fp.write(data)  # all at once: a save that fails has written nothing
+    _write(im, [im], fp)
 
 
 def _save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    frames = getattr(im, "n_frames", 1) + len(list(im.encoderinfo.get("append_images") or ()))
-    if frames > 1:
-        raise OSError(f"cannot write {frames} frames as LIC: a file holds one")
-    _save(im, fp, filename)
+    more = im.encoderinfo.get("append_images") or ()
+    _write(im, _frames.each([im, *more]), fp)
+
+
+def _write(im: Image.Image, frames: Iterable[Image.Image], fp: IO[bytes]) -> None:
+    """Write frames; size, metadata and preview are those of the first."""
+    _imageio.register()
+    options = dict(im.encoderinfo)
+    found: list[Any] = []
+    parts: dict[str, bytes] = {}
+    for frame in frames:
+        for name, side in (("width", frame.width), ("height", frame.height)):
+            if not side:
+                raise ValueError(f"{name}: found 0, allowed is at least 1")
+        image = _modes.storable(frame)
+        if not found:
+            parts = _options.metadata(options, frame)
+            if preview := _preview.make(_modes.shallow(image), options):
+                parts[container.PREVIEW] = preview
+        found.append(_modes.pixels(image))
+    timing = _frames.timing(options, len(found)) if len(found) > 1 else None
+    given = _options.encoding(options, im.size)
+    data = _codec.encode(_frames.alike(found), parts, timing=timing, **given)
+    fp.write(data)  # all at once: a save that fails has written nothing
 
 
 Image.register_decoder("lic", LicDecoder)

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from . import alpha
 from ._modes import narrow
 from ._rate import Target, search
-from .container import Header, Parts, write
+from .container import Header, Parts, Timing, write_frames
 from .errors import LicError, ModelError, PayloadError, UnknownModelError, WeightsNotFoundError
 from .header import LEVELS, MODES
 
@@ -103,7 +103,7 @@ def opacity(header: Header, parts: Parts, depth: int) -> Pixels:
 
 
 def encode(
-    pixels: Pixels,
+    frames: Sequence[Pixels],
     metadata: Mapping[str, bytes],
     *,
     model: str,
@@ -111,10 +111,12 @@ def encode(
     tile: int,
     device: str,
     target: Target | None = None,
+    timing: Timing | None = None,
 ) -> bytes:
-    """Return the whole file for pixels (H, W, C), uint8 or uint16, with 1 to 4 channels.
+    """Return the whole file for frames (H, W, C) of one shape, uint8 or uint16, 1 to 4 channels.
 
-    With a target the level is searched for, and `quality` means nothing.
+    There is one, or timing for each. With a target the level is searched for, and `quality` means
+    nothing.
     """
     with translated("encoding"):
         import numpy as np
@@ -123,34 +125,51 @@ def encode(
 
         level = LEVELS[1] if target else lic_models.level_from_quality(quality)
         codec = lic_models.load(lic_models.model_name(model), device=device)
-        height, width, channels = pixels.shape
-        mode, depth = MODES[channels - 1], 8 * pixels.itemsize
-        header = Header(width, height, mode, codec.model_id, codec.fingerprint, level, tile, depth)
+        height, width, channels = frames[0].shape
+        mode, depth = MODES[channels - 1], 8 * frames[0].itemsize
+        header = Header(
+            width,
+            height,
+            mode,
+            codec.model_id,
+            codec.fingerprint,
+            level,
+            tile,
+            depth,
+            timing is not None,
+        )
         header.pack()  # refuse what cannot be stored before the long work
-        plane = alpha.encode(pixels[..., -1]) if header.has_alpha else None
-        if mode.startswith("L"):
-            rgb = np.repeat(pixels[..., :1], 3, axis=2)
-        else:
-            rgb = np.require(pixels[..., :3], requirements=["C", "W"])  # torch warns of read-only
+        planes = [alpha.encode(f[..., -1]) if header.has_alpha else None for f in frames]
 
-        def whole(level: int, payloads: list[bytes]) -> bytes:
-            return write(header._replace(level=level), metadata, plane, payloads)
+        def colours(frame: Pixels) -> Pixels:
+            if mode.startswith("L"):
+                return np.repeat(frame[..., :1], 3, axis=2)
+            return np.require(frame[..., :3], requirements=["C", "W"])  # torch warns of read-only
+
+        def whole(level: int, coded: Iterable[Sequence[bytes]]) -> bytes:
+            at = header._replace(level=level)
+            return b"".join(write_frames(at, metadata, timing, zip(planes, coded, strict=True)))
+
+        def plainly(level: int) -> bytes:
+            return whole(level, (codec.encode_tiles(colours(f), level, tile) for f in frames))
 
         if target is None:
-            return whole(level, codec.encode_tiles(rgb, level, tile))
+            return plainly(level)
         files: dict[int, bytes] = {}
 
         def measure(level: int) -> float:
             if target.is_size:
-                files[level] = whole(level, codec.encode_tiles(rgb, level, tile))
+                files[level] = plainly(level)
                 return len(files[level])
-            payloads, seen = codec.encode_seen(rgb, level, tile)
-            files[level] = whole(level, payloads)
-            if mode.startswith("L"):
-                seen = grey(seen)
-            white = 2**depth - 1
-            error = np.square((seen.astype(np.float32) - rgb) / white).mean()
-            return float(-10 * np.log10(max(error, 1e-9)))
+            coded, errors = [], []
+            for frame in frames:
+                rgb = colours(frame)
+                payloads, seen = codec.encode_seen(rgb, level, tile)
+                coded.append(payloads)
+                seen = grey(seen) if mode.startswith("L") else seen
+                errors.append(np.square((seen.astype(np.float32) - rgb) / (2**depth - 1)).mean())
+            files[level] = whole(level, coded)
+            return float(-10 * np.log10(max(np.mean(errors), 1e-9)))
 
         return files[search(target, measure)]
 

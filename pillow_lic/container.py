@@ -5,29 +5,40 @@ Only bytes and numbers here: no pixels, no networks, nothing outside the standar
 
 from __future__ import annotations
 
+import io
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import IO, NamedTuple
 
 from .errors import ChecksumError, FormatError, TruncatedError
 from .header import CRC, Header, pack_varint, read_exactly, read_header, read_varint
 
 __all__ = [
+    "Coded",
     "Header",
     "Parts",
+    "Timing",
+    "read_frame",
+    "read_frames",
     "read_header",
     "read_metadata",
     "read_parts",
     "read_preview",
     "read_some",
+    "read_timing",
     "salvage_parts",
+    "skip_frame",
     "write",
+    "write_frames",
 ]
 
 METADATA = {"i": "icc_profile", "e": "exif", "x": "xmp"}
 PREVIEW = "p"
 ANCILLARY = {**METADATA, PREVIEW: "preview"}  # in writing order
 METADATA_MAX = 64 << 20
+FRAMES_MAX = 1 << 20
+TIMING_MAX = 5 * (FRAMES_MAX + 2)
+TIME_MAX = (1 << 31) - 1  # milliseconds, and repetitions
 
 
 class Parts(NamedTuple):
@@ -39,6 +50,42 @@ class Parts(NamedTuple):
     metadata: dict[str, bytes]
     alpha: bytes | None
     tiles: list[bytes | None]
+    timing: Timing | None = None
+
+
+class Timing(NamedTuple):
+    """How a sequence plays: `loop` times (0: for ever), frames for so many milliseconds each."""
+
+    loop: int
+    durations: tuple[int, ...]
+
+    def pack(self) -> bytes:
+        """Return the data of part F; ValueError for a number out of range."""
+        numbers = {"loop": self.loop, "frames": len(self.durations)}
+        for name, number in (*numbers.items(), *(("duration", each) for each in self.durations)):
+            limit = FRAMES_MAX if name == "frames" else TIME_MAX
+            if not (name == "frames") <= number <= limit:
+                raise ValueError(f"{name}: found {number}, allowed are up to {limit}")
+        return b"".join(map(pack_varint, (*numbers.values(), *self.durations)))
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Timing:
+        """Read the data of part F; FormatError unless it is what `pack` makes."""
+        fp = io.BytesIO(data)
+        try:
+            loop, count = (read_varint(fp, name)[0] for name in ("loop", "frames"))
+            if not 1 <= count <= FRAMES_MAX:
+                raise FormatError(f"frames: found {count}, allowed is 1 to {FRAMES_MAX}")
+            if count > len(data):
+                raise FormatError(f"frames: found {count} in a part of {len(data)} bytes")
+            durations = tuple(read_varint(fp, "duration")[0] for _ in range(count))
+        except TruncatedError as error:
+            raise FormatError(f"part F: ends within its numbers ({error})") from error
+        if max(loop, *durations) > TIME_MAX:
+            raise FormatError(f"part F: found {max(loop, *durations)}, allowed is to {TIME_MAX}")
+        if fp.tell() != len(data):
+            raise FormatError(f"part F: found {len(data) - fp.tell()} bytes after its numbers")
+        return cls(loop, durations)
 
 
 class _Part(NamedTuple):
@@ -52,8 +99,8 @@ def _read_tag(fp: IO[bytes]) -> str:
     if raw and not raw.isalpha():
         raise FormatError(f"tag: found byte {raw.hex()}, allowed is an ASCII letter")
     tag = raw.decode("ascii")
-    if tag.isupper() and tag not in "AT":
-        raise FormatError(f"part {tag}: found an unknown critical part, known are A and T")
+    if tag.isupper() and tag not in "AFT":
+        raise FormatError(f"part {tag}: found an unknown critical part, known are A, F and T")
     return tag
 
 
@@ -64,7 +111,7 @@ def _limit(header: Header, tag: str, index: int) -> int:
     if tag == "T":
         width, height = header.tile_size(index)
         return (64 << 10) + 16 * width * height
-    return METADATA_MAX
+    return TIMING_MAX if tag == "F" else METADATA_MAX
 
 
 def _read_length(fp: IO[bytes], tag: str, limit: int) -> tuple[int, bytes]:
@@ -143,54 +190,91 @@ def _expect(fp: IO[bytes], header: Header, tag: str, index: int = 0, found: str 
     return _read_whole(fp, tag, _limit(header, tag, index))
 
 
-def _skip_tile(fp: IO[bytes], header: Header, index: int) -> None:
-    tag = _read_tag(fp)
-    if tag != "T":
-        _expect(fp, header, "T", index, tag)  # raises
+def _skip_part(fp: IO[bytes], header: Header, tag: str, index: int = 0) -> None:
+    found = _read_tag(fp)
+    if found != tag:
+        _expect(fp, header, tag, index, found)  # raises
     length, _ = _read_length(fp, tag, _limit(header, tag, index))
     fp.seek(length + CRC.size, 1)
 
 
-def read_some(fp: IO[bytes], header: Header, wanted: Collection[int]) -> Parts:
-    """Read alpha and the wanted tiles, and skip all else, whose checksums stay unchecked.
-
-    Raises TruncatedError, ChecksumError or FormatError. The other tiles are None.
-    """
+def _start(fp: IO[bytes], header: Header, *, skip: bool) -> tuple[dict[str, bytes], Timing | None]:
+    """Read or skip the ancillary parts, and read the timing of a sequence."""
+    metadata: dict[str, bytes] = {}
     while (tag := _read_tag(fp)).islower():
-        length, _ = _read_length(fp, tag, METADATA_MAX)
-        fp.seek(length + CRC.size, 1)
-    alpha = None
-    if header.has_alpha:
-        alpha = _expect(fp, header, "A", found=tag)
-        tag = _read_tag(fp)
-    fp.seek(-1 if tag else 0, 1)
-    tiles: list[bytes | None] = [None] * header.tiles
-    for index in range(max(wanted) + 1):
-        if index in wanted:
-            tiles[index] = _expect(fp, header, "T", index, _read_tag(fp))
+        if skip:
+            length, _ = _read_length(fp, tag, METADATA_MAX)
+            fp.seek(length + CRC.size, 1)
         else:
-            _skip_tile(fp, header, index)
+            _add(metadata, tag, _read_whole(fp, tag, METADATA_MAX))
+    timing = None
+    if header.sequence:
+        timing = Timing.unpack(_expect(fp, header, "F", found=tag))
+    elif tag:
+        fp.seek(-1, 1)
+    return metadata, timing
+
+
+def read_timing(fp: IO[bytes], header: Header) -> Timing | None:
+    """Read the timing of a sequence from where the parts begin; the first frame is next then."""
+    return _start(fp, header, skip=True)[1]
+
+
+def skip_frame(fp: IO[bytes], header: Header) -> None:
+    """Go from where a frame begins to the next, looking at lengths only."""
+    if header.has_alpha:
+        _skip_part(fp, header, "A")
+    for index in range(header.tiles):
+        _skip_part(fp, header, "T", index)
+
+
+def read_frame(fp: IO[bytes], header: Header, wanted: Collection[int] | None = None) -> Parts:
+    """Read alpha and tiles from where a frame begins; of the tiles only those wanted.
+
+    The others are None, and their checksums stay unchecked.
+    """
+    alpha = _expect(fp, header, "A", found=_read_tag(fp)) if header.has_alpha else None
+    tiles: list[bytes | None] = []
+    while len(tiles) < header.tiles:
+        if wanted is not None and len(tiles) > max(wanted):
+            tiles += [None] * (header.tiles - len(tiles))
+        elif wanted is None or len(tiles) in wanted:
+            tiles.append(_expect(fp, header, "T", len(tiles), _read_tag(fp)))
+        else:
+            _skip_part(fp, header, "T", len(tiles))
+            tiles.append(None)
     return Parts({}, alpha, tiles)
+
+
+def read_some(fp: IO[bytes], header: Header, wanted: Collection[int]) -> Parts:
+    """Read alpha and the wanted tiles of the first frame from where the parts begin.
+
+    Raises TruncatedError, ChecksumError or FormatError.
+    """
+    _start(fp, header, skip=True)
+    return read_frame(fp, header, wanted)
 
 
 def read_parts(fp: IO[bytes], header: Header) -> Parts:
     """Read everything after the header to the end of the file, checking order and checksums.
 
-    Raises TruncatedError, ChecksumError or FormatError.
+    Of a sequence the first frame is returned; the others are checked. Raises TruncatedError,
+    ChecksumError or FormatError.
     """
-    metadata: dict[str, bytes] = {}
-    while (tag := _read_tag(fp)).islower():
-        _add(metadata, tag, _read_whole(fp, tag, METADATA_MAX))
-    alpha = None
-    if header.has_alpha:
-        alpha = _expect(fp, header, "A", found=tag)
-        tag = _read_tag(fp)
-    tiles: list[bytes | None] = [_expect(fp, header, "T", found=tag)]
-    while len(tiles) < header.tiles:
-        tiles.append(_expect(fp, header, "T", len(tiles), _read_tag(fp)))
+    frames = read_frames(fp, header)
+    first = next(frames)
+    for _ in frames:
+        pass
+    return first
+
+
+def read_frames(fp: IO[bytes], header: Header) -> Iterator[Parts]:
+    """Read like `read_parts`, and yield all frames one after another, metadata with each."""
+    metadata, timing = _start(fp, header, skip=False)
+    for _ in timing.durations if timing else (0,):
+        yield read_frame(fp, header)._replace(metadata=metadata, timing=timing)
     if fp.read(1):
         raise FormatError("end of file: found bytes after the last tile, allowed are none")
-    return Parts(metadata, alpha, tiles)
 
 
 def salvage_parts(fp: IO[bytes], header: Header) -> Parts:
@@ -201,6 +285,8 @@ def salvage_parts(fp: IO[bytes], header: Header) -> Parts:
     try:
         while len(tiles) < header.tiles and (tag := _read_tag(fp)):
             data, intact = _read_part(fp, tag, _limit(header, tag, len(tiles)))
+            if tag == "F":
+                continue
             if tag == "T":
                 tiles.append(data if intact else None)
             elif not intact and tag not in ("A", *ANCILLARY):
@@ -218,20 +304,44 @@ def write(
     header: Header, metadata: Mapping[str, bytes], alpha: bytes | None, tiles: Sequence[bytes]
 ) -> bytes:
     """Return a whole file; ValueError if the arguments do not make a valid one."""
-    if len(tiles) != header.tiles or (alpha is None) is header.has_alpha:
-        raise ValueError(
-            f"parts: found {len(tiles)} tiles, allowed are {header.tiles}; "
-            f"alpha is needed if and only if the mode has it ({header.mode})"
-        )
-    parts = [(tag, metadata[tag]) for tag in ANCILLARY if tag in metadata]
-    if alpha is not None:
-        parts.append(("A", alpha))
+    return b"".join(write_frames(header, metadata, None, [(alpha, tiles)]))
+
+
+Coded = tuple[bytes | None, Sequence[bytes]]  # alpha and tiles of a frame
+
+
+def write_frames(
+    header: Header, metadata: Mapping[str, bytes], timing: Timing | None, frames: Iterable[Coded]
+) -> Iterator[bytes]:
+    """Yield a file piece by piece, frame by frame; ValueError if it would not be a valid one."""
+    if (timing is None) is header.sequence:
+        raise ValueError(f"timing: found {timing}, needed if and only if it is a sequence")
     data = [header.pack()]
-    for index, (tag, body) in enumerate([*parts, *(("T", tile) for tile in tiles)]):
-        limit = _limit(header, tag, max(0, index - len(parts)))
-        if len(body) > limit:
-            name = ANCILLARY.get(tag, f"part {tag}")
-            raise ValueError(f"{name}: found {len(body)} bytes, allowed are {limit}")
-        start = tag.encode() + pack_varint(len(body))
-        data += [start, body, CRC.pack(zlib.crc32(body, zlib.crc32(start)))]
-    return b"".join(data)
+    data += [
+        _pack(header, tag, metadata[tag], ANCILLARY[tag]) for tag in ANCILLARY if tag in metadata
+    ]
+    if timing is not None:
+        data.append(_pack(header, "F", timing.pack(), "part F"))
+    yield b"".join(data)
+    count = 0
+    for alpha, tiles in frames:
+        if len(tiles) != header.tiles or (alpha is None) is header.has_alpha:
+            raise ValueError(
+                f"parts: found {len(tiles)} tiles, allowed are {header.tiles}; "
+                f"alpha is needed if and only if the mode has it ({header.mode})"
+            )
+        if alpha is not None:
+            yield _pack(header, "A", alpha, "part A")
+        for index, tile in enumerate(tiles):
+            yield _pack(header, "T", tile, "part T", index)
+        count += 1
+    if count != (len(timing.durations) if timing else 1):
+        raise ValueError(f"frames: found {count}, allowed is as many as there are durations")
+
+
+def _pack(header: Header, tag: str, body: bytes, name: str, index: int = 0) -> bytes:
+    limit = _limit(header, tag, index)
+    if len(body) > limit:
+        raise ValueError(f"{name}: found {len(body)} bytes, allowed are {limit}")
+    start = tag.encode() + pack_varint(len(body))
+    return start + body + CRC.pack(zlib.crc32(body, zlib.crc32(start)))

@@ -28,6 +28,7 @@ __all__ = [
 
 SIGNATURE = b"\x8aLIC\r\n\x1a\n"
 VERSION = 1
+SEQUENCE = 1  # flag
 MODES = ("L", "LA", "RGB", "RGBA")  # position = colour mode number
 DEPTHS = (8, 16)  # bits per sample; position = code
 MODELS = (  # position = model id, permanent; the header stores the id alone
@@ -61,6 +62,7 @@ class Header(NamedTuple):
     level: int
     tile: int = 0
     depth: int = 8
+    sequence: bool = False  # of frames, with their times
 
     @property
     def model_name(self) -> str:
@@ -131,7 +133,7 @@ class Header(NamedTuple):
         fixed = _FIXED.pack(
             SIGNATURE,
             VERSION,
-            0,
+            SEQUENCE if self.sequence else 0,
             MODES.index(self.mode) | DEPTHS.index(self.depth) << 4,
             self.model,
             self.fingerprint,
@@ -195,15 +197,25 @@ def read_header(fp: IO[bytes]) -> Header:
     (crc,) = CRC.unpack(read_exactly(fp, CRC.size, "header checksum"))
     if crc != zlib.crc32(fixed + width_bytes + height_bytes):
         raise ChecksumError("header: the checksum does not fit, the file is damaged")
-    if flags:
-        raise FormatError(f"flags: found {flags}, allowed is 0")
+    if flags > SEQUENCE:
+        raise FormatError(f"flags: found {flags}, allowed are 0 and {SEQUENCE} (sequence)")
     mode, depth = format_ & 15, format_ >> 4
     if depth >= len(DEPTHS):
         raise FormatError(f"bit depth: found code {depth}, allowed are 0 (8 bits) and 1 (16 bits)")
     if mode >= len(MODES):
         raise FormatError(f"colour mode: found {mode}, allowed is 0 to {len(MODES) - 1}")
     edge = tile * TILE_UNIT
-    header = Header(width, height, MODES[mode], model, fingerprint, level, edge, DEPTHS[depth])
+    header = Header(
+        width,
+        height,
+        MODES[mode],
+        model,
+        fingerprint,
+        level,
+        edge,
+        DEPTHS[depth],
+        flags == SEQUENCE,
+    )
     if problem := header.problem():
         raise FormatError(problem)
     return header

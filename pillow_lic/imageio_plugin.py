@@ -15,7 +15,8 @@ from imageio.core.request import URI_BYTES, InitializationError, Request
 from imageio.core.v3_plugin_api import ImageProperties, PluginV3
 from PIL import Image
 
-from . import _codec, _modes, _options, _preview, container
+from . import _codec, _frames, _modes, _options, _preview, container
+from .errors import FormatError
 from .header import SIGNATURE
 
 __all__ = ["LicPlugin"]
@@ -35,6 +36,8 @@ class LicPlugin(PluginV3):
             file.seek(0)
             self._header = container.read_header(file)
             self._start = file.tell()
+            self._timing = container.read_timing(file, self._header)
+            self._first = file.tell()
         elif request.extension != ".lic":
             raise InitializationError(f"extension: found {request.extension}, allowed is .lic")
 
@@ -45,80 +48,120 @@ class LicPlugin(PluginV3):
         region: tuple[int, int, int, int] | None = None,
         device: str = "auto",
     ) -> Any:
-        """Return the image, (H, W) or (H, W, 2 to 4), uint8 or uint16.
+        """Return an image, (H, W) or (H, W, 2 to 4), uint8 or uint16.
 
-        `index=...` puts a batch dimension before it; `region` (left, upper, right, lower) reads a
-        part; `device` is where networks run: auto, cpu, cuda, ...
+        `index=...` returns all of a sequence, as a batch; None is that for a sequence, and the
+        image itself for a still. `region` (left, upper, right, lower) reads a part; `device` is
+        where networks run: auto, cpu, cuda, ...
         """
-        self._check(index)
-        file = self._at_parts()
-        if region is None:
-            parts = container.read_parts(file, self._header)
-        else:
-            region = _options.inside(region, (self._header.width, self._header.height))
-            parts = container.read_some(file, self._header, self._header.near(region))
-        found = _codec.decode(self._header, parts, device, region)
-        found = found[..., 0] if found.shape[2] == 1 else found
-        return found[None] if index is ... else found
+        if index is ... or (index is None and self._timing):
+            return np.stack(list(self.iter(region=region, device=device)))
+        return next(self._from(self._frame(index), region, device))
 
-    def iter(self, **options: Any) -> Iterator[Any]:
-        """Yield the images of the file, which is one."""
-        yield self.read(**options)
+    def iter(
+        self, *, region: tuple[int, int, int, int] | None = None, device: str = "auto"
+    ) -> Iterator[Any]:
+        """Yield the images one after another, decoding each when it is asked for."""
+        yield from self._from(0, region, device)
+
+    def _from(self, frame: int, region: object, device: str) -> Iterator[Any]:
+        head = self._header
+        whole = 0, 0, head.width, head.height
+        box = whole if region is None else _options.inside(region, whole[2:])
+        wanted = None if region is None else head.near(box)
+        file = self.request.get_file()
+        file.seek(self._first)
+        for _ in range(frame):
+            container.skip_frame(file, head)
+        for _ in range(frame, self._count):
+            parts = container.read_frame(file, head, wanted)
+            here = file.tell()
+            found = _codec.decode(head, parts, device, box)
+            yield found[..., 0] if found.shape[2] == 1 else found
+            file.seek(here)
+        if not self._timing and wanted is None and file.read(1):
+            raise FormatError("end of file: found bytes after the last tile, allowed are none")
+
+    @property
+    def _count(self) -> int:
+        return len(self._timing.durations) if self._timing else 1
 
     def write(self, ndimage: Any, *, is_batch: bool | None = None, **options: Any) -> bytes | None:
         """Write (H, W) or (H, W, 1 to 4), uint8 or uint16, with the options of Pillow's `save`.
 
-        A batch or a list may hold one image. Returns the bytes if that is the target.
+        A batch, a list or an array (N, H, W, C) becomes a sequence, unless N is 1; `is_batch=True`
+        says so of (N, H, W). Returns the bytes if that is the target.
         """
-        images = list(ndimage) if is_batch or isinstance(ndimage, list | tuple) else [ndimage]
-        if len(images) != 1:
-            raise OSError(f"cannot write {len(images)} images as LIC: a file holds one")
-        pixels = np.asarray(images[0])
-        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-        if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or 0 in pixels.shape:
-            shape = np.shape(images[0])
-            raise ValueError(f"image: found shape {shape}, allowed are (H, W) and (H, W, 1 to 4)")
-        if pixels.dtype not in (np.uint8, np.uint16):
-            raise ValueError(f"image: found {pixels.dtype}, allowed are uint8 and uint16")
-        size = pixels.shape[1], pixels.shape[0]
+        many = is_batch or isinstance(ndimage, list | tuple) or np.ndim(ndimage) > 3
+        frames = [_checked(image) for image in (ndimage if many else [ndimage])]
+        if not frames:
+            raise ValueError("images: found none, allowed is at least one")
+        size = frames[0].shape[1], frames[0].shape[0]
         parts = _options.metadata(options, Image.new("RGB", (1, 1)))
         if options.get("preview"):
-            small = _modes.narrow(pixels)
+            small = _modes.narrow(frames[0])
             shown = Image.fromarray(small[..., 0] if small.shape[2] == 1 else small)
             if preview := _preview.make(shown, options):
                 parts[container.PREVIEW] = preview
-        data = _codec.encode(pixels, parts, **_options.encoding(options, size))
+        timing = _frames.timing(options, len(frames)) if len(frames) > 1 else None
+        given = _options.encoding(options, size)
+        data = _codec.encode(_frames.alike(frames), parts, timing=timing, **given)
         self.request.get_file().write(data)
         return data if self.request._uri_type == URI_BYTES else None
 
     def properties(self, index: Index = None) -> ImageProperties:
         """Return shape and dtype; decodes nothing."""
-        self._check(index)
         head = self._header
         channels = (len(head.mode),) if len(head.mode) > 1 else ()
         shape = (head.height, head.width, *channels)
-        batch = index is ...
+        batch = index is ... or (index is None and self._timing is not None)
+        if not batch:
+            self._frame(index)
         return ImageProperties(
-            shape=(1, *shape) if batch else shape,
+            shape=(self._count, *shape) if batch else shape,
             dtype=np.dtype(f"u{head.depth // 8}"),
-            n_images=1 if batch else None,
+            n_images=self._count if batch else None,
             is_batch=batch,
         )
 
     def metadata(self, index: Index = None, exclude_applied: bool = True) -> dict[str, Any]:
-        """Return model, quality, bit_depth, and icc_profile, exif and xmp if they are there."""
-        self._check(index)
-        head = self._header
-        found = container.read_metadata(self._at_parts())
-        names = {container.METADATA[tag]: data for tag, data in found.items()}
-        quality = head.level / 100
-        return {"model": head.model_name, "quality": quality, "bit_depth": head.depth, **names}
+        """Return model, quality, bit_depth, and icc_profile, exif and xmp if they are there.
 
-    def _at_parts(self) -> Any:
+        Of a sequence also loop, n_images and duration: of the frame at `index`, or all.
+        """
+        head, timing = self._header, self._timing
         file = self.request.get_file()
         file.seek(self._start)
-        return file
+        names = {container.METADATA[k]: v for k, v in container.read_metadata(file).items()}
+        found: dict[str, Any] = {
+            "model": head.model_name,
+            "quality": head.level / 100,
+            "bit_depth": head.depth,
+        }
+        if timing:
+            alone = isinstance(index, int)
+            durations = timing.durations
+            found |= {
+                "loop": timing.loop,
+                "n_images": self._count,
+                "duration": durations[self._frame(index)] if alone else list(durations),
+            }
+        return found | names
 
-    def _check(self, index: Index) -> None:
-        if index not in (None, 0, ...):
-            raise ValueError(f"index: found {index}, allowed is 0, the file holds one image")
+    def _frame(self, index: Index) -> int:
+        frame = index if isinstance(index, int) else 0
+        if not 0 <= frame < self._count:
+            raise ValueError(f"index: found {index}, allowed is 0 to {self._count - 1}")
+        return frame
+
+
+def _checked(image: Any) -> Any:
+    """Return an array (H, W, C) that a file can hold."""
+    pixels = np.asarray(image)
+    shape = pixels.shape
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or 0 in pixels.shape:
+        raise ValueError(f"image: found shape {shape}, allowed are (H, W) and (H, W, 1 to 4)")
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"image: found {pixels.dtype}, allowed are uint8 and uint16")
+    return pixels

@@ -58,11 +58,14 @@ def split(data: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
     file = io.BytesIO(data)
     header = container.read_header(file)
     start = file.tell()
-    parts = container.read_parts(file, header)
-    found = list(parts.metadata.items())
-    if parts.alpha is not None:
-        found.append(("A", parts.alpha))
-    found += [("T", tile) for tile in parts.tiles if tile is not None]
+    frames = list(container.read_frames(file, header))
+    found = list(frames[0].metadata.items())
+    if frames[0].timing:
+        found.append(("F", frames[0].timing.pack()))
+    for frame in frames:
+        if frame.alpha is not None:
+            found.append(("A", frame.alpha))
+        found += [("T", tile) for tile in frame.tiles if tile is not None]
     return data[:start], found
 
 

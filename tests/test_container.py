@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import HEADER, join, part, resealed
 
-from pillow_lic import container, header
+from pillow_lic import container, errors, header
 from pillow_lic.errors import ChecksumError, FormatError, TruncatedError
 
 PLAIN = container.write(HEADER, {}, None, [b"pixels"])
@@ -60,6 +60,7 @@ def test_overhead_is_at_most_40_bytes() -> None:
         level=st.integers(100, 10000),
         tile=st.integers(0, 255).map(lambda units: 64 * units),
         depth=st.sampled_from(header.DEPTHS),
+        sequence=st.just(False),
     ),
     st.dictionaries(st.sampled_from("iexp"), st.binary(max_size=200)),
     st.binary(max_size=200),
@@ -73,7 +74,7 @@ def test_what_is_written_is_read(
     tiles = [bytes([index & 255]) + coded for index in range(fields.tiles)]
     found, parts = read(container.write(fields, metadata, alpha, tiles))
     assert found == fields
-    assert parts == (metadata, alpha, tiles)
+    assert parts[:3] == (metadata, alpha, tiles)
 
 
 @given(st.integers(0, (1 << 35) - 1))
@@ -109,7 +110,7 @@ def test_tiles_are_in_raster_order() -> None:
     ("offset", "value", "message"),
     [
         (8, b"\x02", "version: found 2, allowed is 1"),
-        (9, b"\x01", "flags: found 1, allowed is 0"),
+        (9, b"\x02", "flags: found 2, allowed are 0 and 1"),
         (10, b"\x04", "colour mode: found 4, allowed is 0 to 3"),
         (10, b"\x22", r"bit depth: found code 2, allowed are 0 \(8 bits\)"),
         (20, b"\x63\x00", "level: found 99, allowed is 100 to 10000"),
@@ -174,7 +175,7 @@ def test_order_with_alpha() -> None:
     """Alpha stands once, between metadata and tiles."""
     packed = HEADER._replace(mode="RGBA").pack()
     e, a = part("e", b"II"), part("A", b"alpha")
-    assert read(packed + e + a + T)[1] == ({"e": b"II"}, b"alpha", [b"pixels"])
+    assert read(packed + e + a + T)[1][:3] == ({"e": b"II"}, b"alpha", [b"pixels"])
     for wrong in (e + T, a + e + T, e + T + a, a + a + T):
         with pytest.raises(FormatError):
             read(packed + wrong)
@@ -183,7 +184,7 @@ def test_order_with_alpha() -> None:
 def test_unknown_ancillary_parts_are_skipped() -> None:
     """A later version may add them without breaking this one."""
     data = PACKED + part("q", b"?" * 300) + part("i", b"icc") + part("q", b"") + T
-    assert read(data)[1] == ({"i": b"icc"}, None, [b"pixels"])
+    assert read(data)[1][:3] == ({"i": b"icc"}, None, [b"pixels"])
     file = io.BytesIO(data)
     file.seek(len(PACKED))
     assert container.read_metadata(file) == {"i": b"icc"}
@@ -249,3 +250,67 @@ def test_writing_parts_that_do_not_fit() -> None:
         with pytest.raises(ValueError, match="found"):
             container.write(HEADER, metadata, alpha, tiles)
     assert join(PACKED, [("T", b"pixels")]) == PLAIN
+
+
+TIMES = container.Timing(3, (0, 40, 70000))
+
+
+def sequence(timing: bytes | None = None, frames: int = 3, mode: str = "L") -> bytes:
+    """A sequence of three frames, or what the arguments make of it."""
+    head = HEADER._replace(sequence=True, mode=mode).pack()
+    data = TIMES.pack() if timing is None else timing
+    one = (part("A", b"\x04\xff") if mode == "LA" else b"") + T
+    return head + part("F", data) + one * frames
+
+
+def test_frames_come_back() -> None:
+    """One after another, or by skipping."""
+    head = HEADER._replace(sequence=True, mode="LA")
+    coded = [(b"\x04\xff", [bytes([number])]) for number in range(3)]
+    data = b"".join(container.write_frames(head, {"x": b"<x/>"}, TIMES, coded))
+    file = io.BytesIO(data)
+    assert container.read_header(file) == head
+    start = file.tell()
+    found = list(container.read_frames(file, head))
+    assert [(f.alpha, f.tiles) for f in found] == coded
+    assert {f.timing for f in found} == {TIMES}
+    file.seek(start)
+    assert container.read_timing(file, head) == TIMES
+    container.skip_frame(file, head)
+    container.skip_frame(file, head)
+    assert container.read_frame(file, head).tiles == [b"\2"]
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (sequence(frames=2), errors.TruncatedError, "part T 1 of 1 is missing"),
+        (sequence(frames=4), errors.FormatError, "end of file"),
+        (sequence(timing=b""), errors.FormatError, "part F: ends within"),
+        (sequence(timing=b"\0\0"), errors.FormatError, "frames: found 0"),
+        (sequence(timing=b"\0\3\1\1"), errors.FormatError, "part F: ends within"),
+        (sequence(timing=b"\0\3\1\1\1\1"), errors.FormatError, "found 1 bytes after"),
+        (sequence(timing=b"\0\x80\x80\x80\1\1"), errors.FormatError, "frames: found 2097152"),
+        (sequence(timing=b"\0\x80\x80\x40\1"), errors.FormatError, "frames: found 1048576 in"),
+        (sequence(timing=b"\xff\xff\xff\xff\x7f\1\1"), errors.FormatError, "allowed is to"),
+        (PACKED + part("F", TIMES.pack()) + T, errors.FormatError, "found part F in its place"),
+        (HEADER._replace(sequence=True).pack() + T, errors.FormatError, "found part T in its pla"),
+    ],
+)
+def test_sequences_that_are_wrong(data: bytes, error: type, message: str) -> None:
+    """Counts and times are checked before anything is made of them."""
+    with pytest.raises(error, match=message):
+        read(data)
+
+
+def test_writing_wrong_sequences() -> None:
+    head = HEADER._replace(sequence=True)
+    for timing, frames, message in (
+        (None, [(None, [b""])], "timing"),
+        (TIMES, [(None, [b""])], "frames: found 1"),
+        (container.Timing(-1, (1,)), [(None, [b""])], "loop"),
+        (container.Timing(0, (1 << 31,)), [(None, [b""])], "duration"),
+        (container.Timing(0, ()), [], "frames"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            list(container.write_frames(head, {}, timing, frames))

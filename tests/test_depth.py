@@ -33,7 +33,7 @@ def ramp(channels: int) -> Array:
 
 def coded(pixels: Array, **options: Any) -> bytes:
     given = {"model": "tiny", "quality": 90, "tile": 0, "device": "cpu"}
-    return _codec.encode(pixels, {}, **{**given, **options})
+    return _codec.encode([pixels], {}, **{**given, **options})
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L"])

@@ -29,12 +29,12 @@ IDENTITY = "model", "fingerprint", "width", "height", "mode", "level", "tile"
 
 def check_good(vector: dict[str, Any], data: bytes) -> None:
     """Raise unless the file is read as the vector says."""
-    header, parts = read(data)
+    header, frames = read(data)
     found = (header.model_name, header.fingerprint.hex(), *header[:3], header.level, header.tile)
     assert found == tuple(vector[key] for key in IDENTITY)
-    hashes = {tag: hashlib.sha256(body).hexdigest() for tag, body in parts.metadata.items()}
+    hashes = {tag: hashlib.sha256(body).hexdigest() for tag, body in frames[0].metadata.items()}
     assert hashes == vector.get("metadata", {})
-    assert latents_sha256(header, parts) == vector["latents_sha256"]
+    assert latents_sha256(header, frames) == vector["latents_sha256"]
 
 
 def check_pixels(vector: dict[str, Any], data: bytes) -> None:
@@ -51,9 +51,9 @@ def check_bad(vector: dict[str, Any], data: bytes) -> None:
     """Raise unless the file is rejected with the vector's error, by the right class of reader."""
 
     def decode() -> None:
-        header, parts = read(data)
+        header, frames = read(data)
         assert vector["class"] == "entropy", "a container reader accepts it"
-        _codec.decode(header, parts, "cpu")
+        _codec.decode(header, frames[0], "cpu")
 
     with pytest.raises(errors.LicError) as caught:
         decode()

@@ -33,7 +33,7 @@ def _fields(header: bytes, rest: bytes) -> Iterator[Bad]:
         ("signature", 0, b"\x89", "first byte 0x89"),
         ("version_0", 8, b"\0", "version 0"),
         ("version_2", 8, b"\2", "version 2, with all else as in version 1"),
-        ("flags", 9, b"\1", "reserved flag"),
+        ("flags", 9, b"\2", "reserved flag"),
         ("colour_mode", 10, b"\4", "colour mode 4"),
         ("bit_depth", 10, b"\x22", "bit depth code 2"),
         ("level_99", 20, struct.pack("<H", 99), "level 99"),
@@ -131,6 +131,24 @@ def _alphas() -> Iterator[Bad]:
     yield Bad("alpha_empty", "part A without data", empty, "PayloadError")
 
 
+def _sequences() -> Iterator[Bad]:
+    times = {"save_all": True, "append_images": [picture("L", 20, 12)]}
+    header, parts = split(saved(picture("L", 20, 12), **times))
+    for name, found, error, comment in (
+        ("times_missing", parts[1:], "FormatError", "a sequence without part F"),
+        ("times_empty", [("F", b""), *parts[1:]], "FormatError", "part F without data"),
+        ("times_none", [("F", b"\0\0"), *parts[1:]], "FormatError", "no frames"),
+        ("times_few", [("F", b"\0\2\1"), *parts[1:]], "FormatError", "one duration for two frames"),
+        ("times_many", [("F", b"\0\2\1\1\1"), *parts[1:]], "FormatError", "a number too many"),
+        ("frame_missing", parts[:-1], "TruncatedError", "one frame where there should be two"),
+        ("frame_extra", [*parts, parts[-1]], "FormatError", "three frames instead of two"),
+    ):
+        yield Bad(name, comment, join(header, found), error)
+    header, parts = split(saved(picture("L", 20, 12)))
+    still = join(header, [("F", b"\0\1\1"), *parts])
+    yield Bad("times_unexpected", "part F in a still image", still, "FormatError")
+
+
 def _long_escape() -> bytes:
     """Return a payload whose first symbol is an escape with too many prefix bits."""
     codec = lic_models.load(MODEL, device="cpu")
@@ -183,6 +201,7 @@ def bad() -> Iterator[Bad]:
     yield from _order(header, rest)
     yield from _tiles()
     yield from _alphas()
+    yield from _sequences()
     model = resealed(header, 11, b"\xff") + rest
     yield Bad("model_unknown", "model 255", model, "UnknownModelError", "entropy")
     weights = resealed(header, 12, bytes(8)) + rest

@@ -94,6 +94,8 @@ def _parts() -> Iterator[Good]:
     yield Good("metadata_order", "ancillary parts in another order", swapped)
     odd = header + part("q", b"?") + part("q", b"") + data[len(header) :]
     yield Good("ancillary_unknown", "an unknown ancillary part, twice, to be skipped", odd)
+    small = saved(picture("RGB", 80, 60), preview=32)
+    yield Good("preview", "a preview, which changes nothing", small)
     empty = header + part("x", b"") + join(b"", parts[3:])
     yield Good("metadata_empty", "a metadata part of length 0", empty)
 
@@ -127,6 +129,11 @@ def good() -> Iterator[Good]:
     yield Good("escapes", "latents far outside the tables", crafted(5000, 128, 300, 40))
     yield Good("escapes_long", "escapes of up to 16 bits in z", crafted(10000, 192, 40000, 3))
     yield Good("saturated", "values that every clamp meets", crafted(100, 128, 20, 600))
+    deep = Image.fromarray(np.asarray(picture("L", 40, 24), np.uint16) * 250 + 7)
+    yield Good("depth_16", "grey of 16 bits", saved(deep))
+    first, *more = (picture("RGBA", 70, 40 + number).crop((0, 0, 70, 40)) for number in range(3))
+    times = {"save_all": True, "append_images": more, "duration": [0, 40, 70000], "loop": 3}
+    yield Good("sequence", "three frames of two tiles with alpha", saved(first, tile=64, **times))
     yield from _alphas()
     yield from _parts()
     for name in lic_models.installed():

@@ -12,26 +12,26 @@ from pillow_lic import _codec, alpha, container
 from pillow_lic.header import Header
 
 
-def read(data: bytes) -> tuple[Header, container.Parts]:
-    """Do all that a reader of class container does."""
+def read(data: bytes) -> tuple[Header, list[container.Parts]]:
+    """Do all that a reader of class container does; returns the frames."""
     file = io.BytesIO(data)
     header = container.read_header(file)
-    parts = container.read_parts(file, header)
-    if parts.alpha is not None:
-        alpha.check(parts.alpha, header.width, header.height, header.depth)
-    return header, parts
+    frames = list(container.read_frames(file, header))
+    for frame in frames:
+        if frame.alpha is not None:
+            alpha.check(frame.alpha, header.width, header.height, header.depth)
+    return header, frames
 
 
-def latents_sha256(header: Header, parts: container.Parts) -> str:
+def latents_sha256(header: Header, frames: list[container.Parts]) -> str:
     """Return the hash that `spec/README.md` defines."""
+    digest = hashlib.sha256()
     with _codec.translated("decoding"):
         codec = lic_models.load(header.model, device="cpu", fingerprint=header.fingerprint)
-        tiles = codec.decode_latents(
-            parts.tiles, header.width, header.height, header.level, header.tile
-        )
-    digest = hashlib.sha256()
-    for latents in tiles:
-        assert latents is not None
-        for name in codec.model.shapes(64, 64):
-            digest.update(latents[name][0].numpy().astype(np.dtype("<i4")).tobytes())
+        for frame in frames:
+            size = header.width, header.height
+            for latents in codec.decode_latents(frame.tiles, *size, header.level, header.tile):
+                assert latents is not None
+                for name in codec.model.shapes(64, 64):
+                    digest.update(latents[name][0].numpy().astype(np.dtype("<i4")).tobytes())
     return digest.hexdigest()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import files, options
 from .encode import metadata_of
 
-__all__ = ["command"]
+if TYPE_CHECKING:
+    from ..LicImagePlugin import LicImageFile
+
+__all__ = ["command", "times"]
 
 
 def _writable(suffix: str) -> bool:
@@ -20,7 +23,19 @@ def _writable(suffix: str) -> bool:
     return Image.registered_extensions().get(suffix.lower()) in Image.SAVE
 
 
+def times(image: LicImageFile) -> dict[str, Any]:
+    """Return how a sequence plays, as Pillow's savers take it."""
+    durations = []
+    for frame in range(image.n_frames):
+        image.seek(frame)
+        durations.append(image.info["duration"])
+    image.seek(0)
+    return {"duration": durations, "loop": image.info["loop"]}
+
+
 def _decode(source: Path, target: Path, device: str, keep: bool, overwrite: bool) -> None:
+    from PIL import Image
+
     import pillow_lic
 
     if not _writable(target.suffix):
@@ -30,6 +45,9 @@ def _decode(source: Path, target: Path, device: str, keep: bool, overwrite: bool
         extra = metadata_of(image) if keep else {}
         image.load()  # or an error of the source would be blamed on the saver
         # The quality is for lossy formats only, whose defaults would add a visible second loss.
+        format_ = Image.registered_extensions()[target.suffix.lower()]
+        if image.is_animated and format_ in Image.SAVE_ALL:
+            extra |= {"save_all": True, **times(image)}
         image.save(path, icc_profile=image.info.get("icc_profile"), quality=95, **extra)
         size = f"{image.width} x {image.height} {image.mode}"
     typer.echo(f"{target}  {size}  {time.perf_counter() - start:.1f} s")

@@ -32,6 +32,21 @@ def metadata_of(image: Image.Image) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
+def _animation(opened: Image.Image, keep: bool) -> dict[str, Any]:
+    """Return the save options for the frames after the first, and the times of all."""
+    from PIL import ImageOps, ImageSequence
+
+    durations, more = [], []
+    for number, frame in enumerate(ImageSequence.Iterator(opened)):
+        frame.load()  # WebP says only then how long it lasts
+        durations.append(frame.info.get("duration", 100))
+        if number:
+            more.append(frame.copy() if keep else ImageOps.exif_transpose(frame))
+    opened.seek(0)
+    loop = opened.info.get("loop", 0)
+    return {"append_images": more, "save_all": True, "duration": durations, "loop": loop}
+
+
 def _encode(source: Path, target: Path, given: dict[str, Any], keep: bool, overwrite: bool) -> None:
     from PIL import Image, ImageOps
 
@@ -43,9 +58,9 @@ def _encode(source: Path, target: Path, given: dict[str, Any], keep: bool, overw
             opened.load()
             extra = metadata_of(opened) if keep else {}
             # Whoever drops the orientation tag must do what it says.
-            image = opened if keep else ImageOps.exif_transpose(opened)
-        if frames > 1:
-            typer.echo(f"lic: {source}: has {frames} frames, only the first is kept", err=True)
+            image = opened.copy() if keep else ImageOps.exif_transpose(opened)
+            if frames > 1:
+                extra |= _animation(opened, keep)
         image.save(path, format="LIC", **extra, **given)
         size = path.stat().st_size
         pixels = image.width * image.height

@@ -15,7 +15,7 @@ from . import files
 
 __all__ = ["command", "report"]
 
-_NAMES = {"A": "alpha", "T": "tiles", **container.ANCILLARY}
+_NAMES = {"A": "alpha", "F": "times", "T": "tiles", **container.ANCILLARY}
 
 
 def _framing(data: bytes) -> int:
@@ -23,11 +23,14 @@ def _framing(data: bytes) -> int:
     return 1 + len(pack_varint(len(data))) + CRC.size
 
 
-def _spent(parts: container.Parts) -> list[dict[str, Any]]:
+def _spent(frames: list[container.Parts]) -> list[dict[str, Any]]:
     """Return one row per tag, in file order."""
-    tiles = [tile for tile in parts.tiles if tile is not None]
-    alpha = [] if parts.alpha is None else [parts.alpha]
-    found = {**{tag: [data] for tag, data in parts.metadata.items()}, "A": alpha, "T": tiles}
+    first = frames[0]
+    found = {tag: [data] for tag, data in first.metadata.items()}
+    if first.timing:
+        found["F"] = [first.timing.pack()]
+    found["A"] = [frame.alpha for frame in frames if frame.alpha is not None]
+    found["T"] = [tile for frame in frames for tile in frame.tiles if tile is not None]
     return [
         {
             "part": _NAMES[tag],
@@ -52,14 +55,15 @@ def report(path: Path) -> dict[str, Any]:
         header = container.read_header(fp)
         start = fp.tell()
         try:
-            parts = container.read_parts(fp, header)
+            frames = list(container.read_frames(fp, header))
         except LicError as error:
             problem = str(error)
-            parts = container.Parts({}, None, [])
+            frames = [container.Parts({}, None, [])]
     rows: list[dict[str, Any]] = [
         {"part": "header", "tag": None, "count": 1, "data_bytes": start, "bytes": start}
     ]
-    rows += _spent(parts)
+    rows += _spent(frames)
+    timing = frames[0].timing
     if rest := size - sum(row["bytes"] for row in rows):
         name = "unreadable" if problem else "unknown parts"
         rows.append({"part": name, "tag": None, "count": None, "data_bytes": rest, "bytes": rest})
@@ -73,6 +77,9 @@ def report(path: Path) -> dict[str, Any]:
         "height": header.height,
         "mode": header.mode,
         "bit_depth": header.depth,
+        "frames": len(frames),
+        "loop": timing.loop if timing else None,
+        "durations_ms": list(timing.durations) if timing else None,
         "model": header.model_name,
         "model_id": header.model,
         "fingerprint": header.fingerprint.hex(),

@@ -18,10 +18,11 @@ def _strip(source: Path, target: Path, keep: set[str], overwrite: bool) -> None:
         before = source.stat().st_size
         with source.open("rb") as fp:
             header = container.read_header(fp)
-            parts = container.read_parts(fp, header)
-        tiles = [tile for tile in parts.tiles if tile is not None]
-        kept = {tag: data for tag, data in parts.metadata.items() if tag in keep}
-        path.write_bytes(container.write(header, kept, parts.alpha, tiles))
+            frames = list(container.read_frames(fp, header))
+        kept = {tag: data for tag, data in frames[0].metadata.items() if tag in keep}
+        coded = ((f.alpha, [tile for tile in f.tiles if tile is not None]) for f in frames)
+        pieces = container.write_frames(header, kept, frames[0].timing, coded)
+        path.write_bytes(b"".join(pieces))
         after = path.stat().st_size
     typer.echo(f"{target}  {before:,} -> {after:,} bytes")
 

@@ -9,6 +9,7 @@ import typer
 
 from .. import container
 from . import files, options
+from .decode import times
 from .encode import metadata_of
 
 __all__ = ["command"]
@@ -34,6 +35,8 @@ def _transcode(source: Path, target: Path, given: dict[str, Any], overwrite: boo
         fp.seek(0)
         with pillow_lic.open(fp, given["device"]) as image:
             image.load()
+            if header.sequence:
+                own |= {"save_all": True, **times(image)}
             image.save(path, format="LIC", **metadata_of(image), **{**own, **given})
         after = path.stat().st_size
     typer.echo(f"{target}  {before:,} -> {after:,} bytes")

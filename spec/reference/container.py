@@ -16,6 +16,8 @@ TILE_UNIT = 64
 TILE_PIXELS_MAX = 1 << 24
 METADATA_MAX = 1 << 26
 LENGTH_BASE = 1 << 16
+FRAMES_MAX = 1 << 20
+TIME_MAX = (1 << 31) - 1
 
 
 @dataclass
@@ -28,6 +30,7 @@ class Header:
     width: int
     height: int
     depth: int  # bits per sample
+    sequence: bool
 
     def tiles(self, unit: int = 1) -> Iterator[tuple[int, int]]:
         """Yield (height, width) of each tile in raster order, sides first rounded up to `unit`."""
@@ -39,11 +42,18 @@ class Header:
 
 
 @dataclass
+class Frame:
+    alpha: Plane | None
+    payloads: list[bytes]
+
+
+@dataclass
 class Container:
     header: Header
     metadata: dict[str, bytes] = field(default_factory=dict)
-    alpha: Plane | None = None
-    payloads: list[bytes] = field(default_factory=list)
+    loop: int = 0
+    durations: list[int] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
 
 
 class Cursor:
@@ -101,7 +111,7 @@ def read_header(cursor: Cursor) -> Header:
     tile = cursor.number(1, "tile") * TILE_UNIT
     width, height = cursor.varint("width"), cursor.varint("height")
     cursor.checksum(0, "header")
-    within("flags", flags, 0, 0)
+    within("flags", flags, 0, 1)
     within("colour mode", format_ & 15, 0, len(MODES) - 1)
     within("bit depth", format_ >> 4, 0, 1)
     within("level", level, 100, 10000)
@@ -110,7 +120,8 @@ def read_header(cursor: Cursor) -> Header:
     edge = tile or SIDE_MAX
     within("pixels of a tile", min(edge, width) * min(edge, height), 1, TILE_PIXELS_MAX)
     depth = 8 << (format_ >> 4)
-    return Header(MODES[format_ & 15], model, fingerprint, level, tile, width, height, depth)
+    mode, sequence = MODES[format_ & 15], flags == 1
+    return Header(mode, model, fingerprint, level, tile, width, height, depth, sequence)
 
 
 def read_part(cursor: Cursor, tag: str, limit: int) -> bytes:
@@ -129,8 +140,8 @@ def next_tag(cursor: Cursor) -> str:
     tag = chr(byte)
     if not (tag.isascii() and tag.isalpha()):
         raise FormatError(f"tag: 0x{byte:02x} found, an ASCII letter allowed")
-    if tag.isupper() and tag not in "AT":
-        raise FormatError(f"tag: {tag} found, in upper case only A and T allowed")
+    if tag.isupper() and tag not in "AFT":
+        raise FormatError(f"tag: {tag} found, in upper case only A, F and T allowed")
     return tag
 
 
@@ -138,6 +149,32 @@ def expect(cursor: Cursor, wanted: str) -> None:
     tag = next_tag(cursor)
     if tag != wanted:
         raise FormatError(f"tag: {tag} found, {wanted} allowed here")
+
+
+def read_times(times: Cursor, found: Container) -> None:
+    """Section 4.5."""
+    try:
+        found.loop = within("loop", times.varint("loop"), 0, TIME_MAX)
+        for _ in range(within("frames", times.varint("frames"), 1, FRAMES_MAX)):
+            duration = times.varint("duration")
+            found.durations.append(within("duration", duration, 0, TIME_MAX))
+    except TruncatedError as error:
+        raise FormatError(f"part F: {error}") from error
+    if times.at != len(times.data):
+        raise FormatError(f"part F: {len(times.data) - times.at} bytes after its numbers")
+
+
+def read_frame(cursor: Cursor, header: Header) -> Frame:
+    frame = Frame(None, [])
+    if header.mode.endswith("A"):
+        expect(cursor, "A")
+        samples = header.depth // 8 * header.width * header.height
+        content = read_part(cursor, "A", LENGTH_BASE + 2 * samples)
+        frame.alpha = alpha_plane(content, header.height, header.width, header.depth)
+    for height, width in header.tiles():  # lazily: a header may promise more tiles than fit
+        expect(cursor, "T")
+        frame.payloads.append(read_part(cursor, "T", LENGTH_BASE + 16 * height * width))
+    return frame
 
 
 def parse(data: bytes) -> Container:
@@ -151,14 +188,12 @@ def parse(data: bytes) -> Container:
             raise FormatError(f"part {tag}: found twice, once allowed")
         if tag in "iexp":
             found.metadata[tag] = content
-    if header.mode.endswith("A"):
-        expect(cursor, "A")
-        samples = header.depth // 8 * header.width * header.height
-        content = read_part(cursor, "A", LENGTH_BASE + 2 * samples)
-        found.alpha = alpha_plane(content, header.height, header.width, header.depth)
-    for height, width in header.tiles():  # lazily: a header may promise more tiles than fit
-        expect(cursor, "T")
-        found.payloads.append(read_part(cursor, "T", LENGTH_BASE + 16 * height * width))
+    if header.sequence:
+        expect(cursor, "F")
+        times = Cursor(read_part(cursor, "F", 5 * (FRAMES_MAX + 2)))
+        read_times(times, found)
+    for _ in found.durations or [0]:
+        found.frames.append(read_frame(cursor, header))
     if cursor.at != len(data):
         raise FormatError(f"end of file: {len(data) - cursor.at} bytes after the last tile")
     return found

@@ -18,12 +18,12 @@ from .weights import Model, find
 class Decoded:
     container: Container
     model: Model
-    latents: list[dict[str, Integers]]  # of each tile, in coding order, in 1/16 of a step
+    latents: list[list[dict[str, Integers]]]  # of each frame and tile, in coding order
 
     @property
     def latents_sha256(self) -> str:
         digest = hashlib.sha256()
-        for tile in self.latents:
+        for tile in (tile for frame in self.latents for tile in frame):
             for latent in tile.values():
                 digest.update(latent.astype("<i4").tobytes())
         return digest.hexdigest()
@@ -39,13 +39,19 @@ def decode(path: Path, weights: Path, strict: bool = False) -> Decoded:
     header = container.header
     model = find(weights, header.model, header.fingerprint)
     tables = read_tables(Path(__file__).parent.parent / "tables.txt")
-    latents = []
-    for size, payload in zip(header.tiles(STRIDE), container.payloads, strict=True):
+
+    def one(size: tuple[int, int], payload: bytes) -> dict[str, Integers]:
         reader = Reader(payload)
         reader.log = [] if strict else None
         tile = Tile(model.config, model.layers, tables, header.level, size, reader)
-        latents.append(decode_tile(model.name, tile))
+        found = decode_tile(model.name, tile)
         reader.finish()
         if reader.log is not None and write(reader.log) != payload:
             raise PayloadError("payload: not what a writer writes for its letters")
+        return found
+
+    latents = [
+        [one(*tile) for tile in zip(header.tiles(STRIDE), frame.payloads, strict=True)]
+        for frame in container.frames
+    ]
     return Decoded(container, model, latents)

@@ -185,14 +185,14 @@ def double(x: Floats) -> Floats:
     return out
 
 
-def pixels(decoded: Decoded) -> npt.NDArray[Any]:
-    """Return the image as an array [row, column, channel of the mode], of u1 or u2."""
+def pixels(decoded: Decoded, frame: int = 0) -> npt.NDArray[Any]:
+    """Return a frame as an array [row, column, channel of the mode], of u1 or u2."""
     header, model = decoded.container.header, decoded.model
     height, width = (-(-side // STRIDE) * STRIDE for side in (header.height, header.width))
     latent = np.zeros((model.config["M"], height // SAMPLE, width // SAMPLE), np.float32)
     edge = (header.tile or max(height, width)) // SAMPLE
     columns = -(-latent.shape[2] // edge)
-    for number, latents in enumerate(decoded.latents):
+    for number, latents in enumerate(decoded.latents[frame]):
         y = latents["y"]
         top, left = edge * (number // columns), edge * (number % columns)
         latent[:, top : top + y.shape[1], left : left + y.shape[2]] = y / 16
@@ -203,7 +203,8 @@ def pixels(decoded: Decoded) -> npt.NDArray[Any]:
     colour: npt.NDArray[Any] = image.astype(kind).transpose(1, 2, 0)
     if header.mode in ("L", "LA"):
         colour = ((colour.sum(2, dtype=np.int64, keepdims=True) + 1) // 3).astype(kind)
-    if decoded.container.alpha is None:
+    alpha = decoded.container.frames[frame].alpha
+    if alpha is None:
         return colour
-    whole: npt.NDArray[Any] = np.concatenate([colour, decoded.container.alpha[:, :, None]], axis=2)
+    whole: npt.NDArray[Any] = np.concatenate([colour, alpha[:, :, None]], axis=2)
     return whole

@@ -1,0 +1,222 @@
+"""Sequences of frames: saved, sought, timed, and every frame decoded by itself."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from commands import TINY, run
+from PIL import Image, ImageFile, ImageSequence
+from samples import EXIF, distance, opened, picture, split
+
+from pillow_lic import container, errors, tensors
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spec"))
+reference = importlib.import_module("reference")
+synthesis = importlib.import_module("reference.synthesis")
+WEIGHTS = Path(tensors.lic_models.__file__).parent / "weights"
+SIZE = (150, 90)
+
+
+def frames(mode: str = "RGB", count: int = 3) -> list[Image.Image]:
+    turned = [picture(mode, SIZE), picture(mode, SIZE).transpose(Image.Transpose.ROTATE_180)]
+    return [
+        turned[number % 2].point(lambda v, n=number: v * (n + 2) // (n + 3))
+        for number in range(count)
+    ]
+
+
+def saved(images: list[Image.Image], **options: Any) -> bytes:
+    file = io.BytesIO()
+    given = {"model": "tiny", "save_all": True, "append_images": images[1:], "tile": 64}
+    images[0].save(file, "LIC", **{**given, **options})
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_every_frame_comes_back(mode: str):
+    source = frames(mode)
+    image = opened(saved(source, duration=[10, 20, 30.4], loop=2))
+    assert (image.n_frames, image.is_animated, image.tell(), image.mode) == (3, True, 0, mode)
+    alone = []
+    for number, (frame, wait) in enumerate(zip(source, (10, 20, 30), strict=True)):
+        image.seek(number)
+        assert image.tell() == number
+        assert (image.info["duration"], image.info["loop"]) == (wait, 2)
+        still = io.BytesIO()
+        frame.save(still, "LIC", model="tiny", tile=64)
+        assert image.tobytes() == Image.open(still).tobytes()
+        alone.append(image.tobytes())
+    assert len(set(alone)) == 3
+    for number in (1, 0, 2, 2):
+        image.seek(number)
+        assert image.tobytes() == alone[number]
+    assert [frame.tobytes() for frame in ImageSequence.Iterator(image)] == alone
+
+
+def test_random_access_decodes_one_frame(monkeypatch: pytest.MonkeyPatch):
+    data = saved(frames(count=5))
+    from pillow_lic import _codec
+
+    calls: list[int] = []
+    decode = _codec.decode
+    monkeypatch.setattr(_codec, "decode", lambda *a, **k: calls.append(1) or decode(*a, **k))
+    image = opened(data)
+    image.seek(3)
+    assert not calls
+    image.load()
+    image.load()
+    assert len(calls) == 1
+    image.seek(4)
+    assert image.crop((0, 0, 20, 20)).size == (20, 20)  # before load: a region of that frame
+    assert len(calls) == 2
+
+
+def test_frames_of_other_kinds_are_made_alike():
+    """Grey, colour, opacity and a palette beside each other; a frame list inside another image."""
+    grey, rgba = picture("L", SIZE), picture("RGBA", SIZE)
+    gif = io.BytesIO()
+    frames()[0].save(gif, "GIF", save_all=True, append_images=frames()[1:])
+    with Image.open(gif) as inner:
+        inner.seek(1)
+        image = opened(saved([grey, rgba, inner]))
+        assert inner.tell() == 1
+    assert (image.n_frames, image.mode) == (5, "RGBA")
+    image.seek(0)
+    assert image.getchannel("A").getextrema() == (255, 255)
+    image.seek(1)
+    assert image.getchannel("A").tobytes() == rgba.getchannel("A").tobytes()
+    with pytest.raises(ValueError, match="frames: found sizes"):
+        saved([grey, picture("L", (40, 30))])
+
+
+def test_one_frame_is_a_still():
+    file = io.BytesIO()
+    picture("RGB", SIZE).save(file, "LIC", model="tiny", tile=64)
+    assert saved([picture("RGB", SIZE)]) == file.getvalue()
+
+
+@pytest.mark.parametrize("frame", [-1, 3, 10])
+def test_frames_that_are_not_there(frame: int):
+    image = opened(saved(frames()))
+    with pytest.raises(EOFError, match="allowed are 0 to 2"):
+        image.seek(frame)
+    assert image.tell() == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"duration": [1, 2]}, {"duration": -1}, {"duration": "long"}, {"loop": -1}, {"loop": 1 << 31}],
+)
+def test_bad_times(options: dict[str, Any]):
+    with pytest.raises(ValueError, match=r"duration|loop"):
+        saved(frames(), **options)
+
+
+def test_damage_is_local_and_verify_finds_it(monkeypatch: pytest.MonkeyPatch):
+    data = bytearray(saved(frames()))
+    opened(bytes(data)).verify()
+    data[-10] ^= 1
+    with pytest.raises(errors.ChecksumError):
+        opened(bytes(data)).verify()
+    image = opened(bytes(data))
+    image.load()
+    image.seek(2)
+    with pytest.raises(errors.ChecksumError):
+        image.load()
+    with pytest.raises(errors.TruncatedError):
+        opened(bytes(data[:-20])).verify()
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    image = opened(bytes(data))
+    image.seek(2)
+    assert image.getpixel((0, 0)) == (128, 128, 128)
+
+
+def test_pickle_keeps_the_frame_at_hand():
+    image = opened(saved(frames()))
+    image.seek(1)
+    copy = pickle.loads(pickle.dumps(image))
+    assert copy.tobytes() == image.tobytes()
+    assert copy.n_frames == 1
+
+
+def test_the_second_decoder_sees_all_frames(tmp_path: Path):
+    path = tmp_path / "a.lic"
+    path.write_bytes(saved(frames("LA")))
+    decoded = reference.decode(path, WEIGHTS, strict=True)
+    assert decoded.container.durations == [100, 100, 100]
+    with Image.open(path) as image:
+        for number in range(3):
+            image.seek(number)
+            found = synthesis.pixels(decoded, number).astype(int)
+            assert np.abs(found - np.asarray(image)).max() <= 1
+
+
+def test_previews_show_the_first_frame():
+    image = opened(saved(frames(), preview=64))
+    assert image.draft(None, (30, 30)) is not None
+    image.seek(1)
+    assert image.size == SIZE
+    assert image.draft(None, (30, 30)) is None
+
+
+def test_imageio_batches(tmp_path: Path):
+    path = tmp_path / "a.lic"
+    batch = np.stack([np.asarray(frame) for frame in frames()])
+    iio.imwrite(path, batch, model="tiny", duration=[5, 6, 7], loop=1)
+    props = iio.improps(path)
+    assert (props.n_images, props.is_batch, props.shape) == (3, True, (3, 90, 150, 3))
+    whole = iio.imread(path)
+    assert whole.shape == batch.shape
+    assert np.array_equal(iio.imread(path, index=2), whole[2])
+    assert np.array_equal(np.stack(list(iio.imiter(path))), whole)
+    assert iio.immeta(path)["duration"] == [5, 6, 7]
+    assert iio.immeta(path, index=1)["duration"] == 6
+    assert iio.improps(path, index=1).shape == (90, 150, 3)
+    part = iio.imread(path, index=1, region=(10, 20, 60, 50)).astype(int)
+    assert np.abs(part - whole[1, 20:50, 10:60]).max() <= 1
+    with pytest.raises(ValueError, match="index: found 3"):
+        iio.imread(path, index=3)
+    iio.imwrite(path, batch[..., 0], is_batch=True, model="tiny")
+    assert iio.imread(path).shape == (3, 90, 150)
+
+
+def test_commands(tmp_path: Path):
+    source = frames()
+    source[0].save(
+        tmp_path / "a.gif", save_all=True, append_images=source[1:], duration=[40, 50, 60], loop=3
+    )
+    run("encode", tmp_path / "a.gif", *TINY, "--quality", 90)
+    with Image.open(tmp_path / "a.lic") as image:
+        assert (image.n_frames, image.info["loop"], image.info["duration"]) == (3, 3, 40)
+    found = run("info", tmp_path / "a.lic", "--json").output
+    assert '"frames": 3' in found
+    run("verify", tmp_path / "a.lic")
+    run("decode", tmp_path / "a.lic", "-o", tmp_path / "b.webp")
+    with Image.open(tmp_path / "b.webp") as image:
+        assert image.n_frames == 3
+        image.seek(2)
+        image.load()
+        assert image.info["duration"] == 60
+    run("decode", tmp_path / "a.lic", "-o", tmp_path / "b.bmp")
+    run("transcode", tmp_path / "a.lic", "-o", tmp_path / "c.lic", "--quality", 50)
+    run("strip", tmp_path / "a.lic", "-o", tmp_path / "d.lic")
+    for name in ("c.lic", "d.lic"):
+        with Image.open(tmp_path / name) as image:
+            image.seek(2)
+            assert image.info["duration"] == 60
+            assert distance(image, source[2]) < 25
+
+
+def test_metadata_belongs_to_the_whole():
+    header, parts = split(saved(frames(), exif=EXIF))
+    assert [tag for tag, _ in parts[:2]] == ["e", "F"]
+    file = io.BytesIO(header)
+    assert container.read_header(file).sequence

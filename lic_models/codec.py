@@ -20,6 +20,7 @@ from torch import Tensor
 
 from . import coding, registry, weights
 from .base import Latents, Model
+from .boxes import Box, boxes, grow, meet, shift, up, window, within
 from .entropy import UNIT, estimate
 from .errors import StreamError
 from .levels import LEVEL_MAX, LEVEL_MIN, level_from_quality
@@ -34,21 +35,7 @@ GREY = {8: 128, 16: 32896}  # of a tile that is lost, by depth
 _HEAD = struct.Struct("<IIHB")  # width, height, level, tile / 64
 _LENGTH = struct.Struct("<I")
 
-Box = tuple[int, int, int, int]  # top, left, bottom, right
 Pixels = NDArray[Any]  # uint8 or uint16
-
-
-def boxes(height: int, width: int, edge: int) -> Iterator[Box]:
-    """Cut a rectangle into squares of `edge` (0: no cut), in raster order."""
-    rows, columns = (edge or height), (edge or width)
-    for top in range(0, height, rows):
-        for left in range(0, width, columns):
-            yield top, left, min(top + rows, height), min(left + columns, width)
-
-
-def _grow(box: Box, by: int, height: int, width: int) -> Box:
-    top, left, bottom, right = box
-    return max(top - by, 0), max(left - by, 0), min(bottom + by, height), min(right + by, width)
 
 
 class Coded(NamedTuple):
@@ -147,7 +134,7 @@ class Codec:
         if len(payloads) != count:
             raise StreamError(f"tiles: found {len(payloads)}, allowed is {count}")
         for payload, box in zip(payloads, boxes(*self._padded(height, width), tile), strict=True):
-            if within is not None and _meet(box, within) is None:
+            if within is not None and meet(box, within) is None:
                 continue
             shapes = self.model.shapes(box[2] - box[0], box[3] - box[1])
             latents = None
@@ -211,7 +198,7 @@ class Codec:
                 pixels = self._pixels(y_hat, [files[at].level for at in chunk], depth)
                 for at, image, gone in zip(chunk, pixels, lost, strict=True):
                     for box in gone:
-                        _window(image[None], box, 1).fill_(GREY[depth])
+                        window(image[None], box, 1).fill_(GREY[depth])
                     out[at] = image[:, :height, :width]
         return [out[at] for at in range(len(files))]
 
@@ -219,8 +206,8 @@ class Codec:
         """Return what a region's pixels depend on: its blocks of 16 pixels and the halo."""
         step = self.model.pixels
         top, left, bottom, right = region
-        whole = top // step * step, left // step * step, _up(bottom, step), _up(right, step)
-        return _grow(whole, self.model.halo * step, *self._padded(height, width))
+        whole = top // step * step, left // step * step, up(bottom, step), up(right, step)
+        return grow(whole, self.model.halo * step, *self._padded(height, width))
 
     # -- tensors -------------------------------------------------------------------------------
 
@@ -275,7 +262,7 @@ class Codec:
         y = torch.empty(0)
         for box in boxes(lower - upper, width, BLOCK):
             box = upper + box[0], box[1], upper + box[2], box[3]
-            around = _grow(box, self.model.halo * step, height, width)
+            around = grow(box, self.model.halo * step, height, width)
             rows = torch.arange(around[0], around[2]).clamp_max(image.shape[1] - 1)
             columns = torch.arange(around[1], around[3]).clamp_max(image.shape[2] - 1)
             x = image[:, rows[:, None], columns[None]].to(self.device)
@@ -285,9 +272,9 @@ class Codec:
             if not y.numel():
                 size = (lower - upper) // step, width // step
                 y = torch.empty(1, part.shape[1], *size, device=self.device)
-            inner = _within(part, box, around, step)
-            target = _shift(box, (upper, 0, lower, width))
-            _window(y, target, step).copy_(inner)
+            inner = within(part, box, around, step)
+            target = shift(box, (upper, 0, lower, width))
+            window(y, target, step).copy_(inner)
         return y
 
     @torch.inference_mode()
@@ -315,17 +302,17 @@ class Codec:
                 pixels = torch.empty(size, dtype=kind, device=self.device).permute(2, 0, 1)
             while waiting and first + held.shape[2] >= min(waiting[0][2] + halo, rows):
                 box = waiting.pop(0)
-                around = _grow(box, halo, rows, columns)
+                around = grow(box, halo, rows, columns)
                 part = held[:, :, around[0] - first : around[2] - first, around[1] : around[3]]
                 out = self._pixels(part, [coded.level], coded.depth)
-                inner = _within(out, box, around, 1, step)
-                _window(pixels[None], box, 1, step).copy_(inner)
+                inner = within(out, box, around, 1, step)
+                window(pixels[None], box, 1, step).copy_(inner)
                 if waiting and waiting[0][0] > box[0]:  # the rows above are done with
                     keep = max(waiting[0][0] - halo, first)
                     held, first = held[:, :, keep - first :], keep
         for each in lost:
-            _window(pixels[None], _shift(each, near), 1).fill_(GREY[coded.depth])
-        return _window(pixels[None], _shift(region, near), 1)[0]
+            window(pixels[None], shift(each, near), 1).fill_(GREY[coded.depth])
+        return window(pixels[None], shift(region, near), 1)[0]
 
     def _rows(
         self, found: Iterable[tuple[Box, Latents | None]], near: Box, lost: list[Box]
@@ -339,7 +326,7 @@ class Codec:
         for _, tiles in groupby(found, key=lambda each: each[0][0]):
             y_hat = torch.empty(0)
             for box, latents in tiles:
-                inner = _meet(box, near)
+                inner = meet(box, near)
                 assert inner is not None
                 if not y_hat.numel():
                     size = (inner[2] - inner[0]) // step, columns
@@ -347,9 +334,9 @@ class Codec:
                 if latents is None:
                     lost.append(inner)
                     continue
-                y = _window(latents["y"], _shift(inner, box), step)
+                y = window(latents["y"], shift(inner, box), step)
                 row = inner[0], near[1], inner[2], near[3]
-                _window(y_hat, _shift(inner, row), step).copy_(y / UNIT)
+                window(y_hat, shift(inner, row), step).copy_(y / UNIT)
             yield y_hat
 
     def _pixels(self, y_hat: Tensor, levels: Sequence[int], depth: int) -> Tensor:
@@ -364,33 +351,6 @@ def _array(pixels: Tensor, depth: int) -> Pixels:
     """Return (3, H, W) as an array (H, W, 3)."""
     out: Pixels = pixels.permute(1, 2, 0).cpu().numpy()
     return out if depth == 8 else out.astype(np.uint16)
-
-
-def _up(number: int, step: int) -> int:
-    return -(-number // step) * step
-
-
-def _meet(box: Box, other: Box) -> Box | None:
-    """Return what two boxes share."""
-    top, left = max(box[0], other[0]), max(box[1], other[1])
-    bottom, right = min(box[2], other[2]), min(box[3], other[3])
-    return (top, left, bottom, right) if top < bottom and left < right else None
-
-
-def _shift(box: Box, origin: Box) -> Box:
-    """Return a box counted from the top left of another."""
-    return box[0] - origin[0], box[1] - origin[1], box[2] - origin[0], box[3] - origin[1]
-
-
-def _window(a: Tensor, box: Box, step: int, scale: int = 1) -> Tensor:
-    """View (B, C, H, W) within a box, whose unit is `scale` samples or 1 / `step` of one."""
-    top, left, bottom, right = (n * scale // step for n in box)
-    return a[:, :, top:bottom, left:right]
-
-
-def _within(part: Tensor, box: Box, around: Box, step: int, scale: int = 1) -> Tensor:
-    """View a block without its halo: `part` covers `around`, of which `box` is wanted."""
-    return _window(part, _shift(box, around), step, scale)
 
 
 def _image(pixels: Pixels | Tensor) -> Tensor:

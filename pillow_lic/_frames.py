@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from .container import FRAMES_MAX, TIME_MAX, Timing
+from ._timing import FRAMES_MAX, TIME_MAX, Timing
 
 if TYPE_CHECKING:
     from lic_models.codec import Pixels

@@ -5,11 +5,11 @@ Only bytes and numbers here: no pixels, no networks, nothing outside the standar
 
 from __future__ import annotations
 
-import io
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import IO, NamedTuple
 
+from ._timing import TIMING_MAX, Timing
 from .errors import ChecksumError, FormatError, TruncatedError
 from .header import CRC, Header, pack_varint, read_exactly, read_header, read_varint
 
@@ -36,9 +36,6 @@ METADATA = {"i": "icc_profile", "e": "exif", "x": "xmp"}
 PREVIEW = "p"
 ANCILLARY = {**METADATA, PREVIEW: "preview"}  # in writing order
 METADATA_MAX = 64 << 20
-FRAMES_MAX = 1 << 20
-TIMING_MAX = 5 * (FRAMES_MAX + 2)
-TIME_MAX = (1 << 31) - 1  # milliseconds, and repetitions
 
 
 class Parts(NamedTuple):
@@ -51,41 +48,6 @@ class Parts(NamedTuple):
     alpha: bytes | None
     tiles: list[bytes | None]
     timing: Timing | None = None
-
-
-class Timing(NamedTuple):
-    """How a sequence plays: `loop` times (0: for ever), frames for so many milliseconds each."""
-
-    loop: int
-    durations: tuple[int, ...]
-
-    def pack(self) -> bytes:
-        """Return the data of part F; ValueError for a number out of range."""
-        numbers = {"loop": self.loop, "frames": len(self.durations)}
-        for name, number in (*numbers.items(), *(("duration", each) for each in self.durations)):
-            limit = FRAMES_MAX if name == "frames" else TIME_MAX
-            if not (name == "frames") <= number <= limit:
-                raise ValueError(f"{name}: found {number}, allowed are up to {limit}")
-        return b"".join(map(pack_varint, (*numbers.values(), *self.durations)))
-
-    @classmethod
-    def unpack(cls, data: bytes) -> Timing:
-        """Read the data of part F; FormatError unless it is what `pack` makes."""
-        fp = io.BytesIO(data)
-        try:
-            loop, count = (read_varint(fp, name)[0] for name in ("loop", "frames"))
-            if not 1 <= count <= FRAMES_MAX:
-                raise FormatError(f"frames: found {count}, allowed is 1 to {FRAMES_MAX}")
-            if count > len(data):
-                raise FormatError(f"frames: found {count} in a part of {len(data)} bytes")
-            durations = tuple(read_varint(fp, "duration")[0] for _ in range(count))
-        except TruncatedError as error:
-            raise FormatError(f"part F: ends within its numbers ({error})") from error
-        if max(loop, *durations) > TIME_MAX:
-            raise FormatError(f"part F: found {max(loop, *durations)}, allowed is to {TIME_MAX}")
-        if fp.tell() != len(data):
-            raise FormatError(f"part F: found {len(data) - fp.tell()} bytes after its numbers")
-        return cls(loop, durations)
 
 
 class _Part(NamedTuple):

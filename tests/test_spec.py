@@ -27,7 +27,7 @@ from lic_models import (
     weights,
 )
 from lic_models.errors import WeightsError
-from pillow_lic import _codec, alpha, container, header
+from pillow_lic import _codec, _timing, alpha, container, header
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -70,8 +70,8 @@ def test_parts():
     assert base["metadata_bytes_max"] == container.METADATA_MAX
     assert base["ancillary"] == list(container.ANCILLARY)
     assert base["critical"] == ["F", "A", "T"]
-    assert base["frames_max"] == container.FRAMES_MAX
-    assert base["time_max"] == container.TIME_MAX
+    assert base["frames_max"] == _timing.FRAMES_MAX
+    assert base["time_max"] == _timing.TIME_MAX
 
 
 def test_alpha():

@@ -78,7 +78,8 @@ def test_the_old_interface(tmp_path: Path) -> None:
         (np.zeros((4, 5, 5), np.uint8), ValueError, "allowed are"),
         (np.zeros((0, 5), np.uint8), ValueError, "allowed are"),
         (np.zeros((4, 5)), ValueError, "allowed are uint8 and uint16"),
-        ([np.zeros((4, 5), np.uint8)] * 2, OSError, "cannot write 2 images"),
+        ([np.zeros((4, 5), np.uint8), np.zeros((5, 5), np.uint8)], ValueError, "one size"),
+        ([], ValueError, "images: found none"),
     ],
 )
 def test_what_cannot_be_written(pixels: Any, error: type, message: str, tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ def test_bad(vector: dict[str, Any]):
     check_bad(vector, data)
     with pytest.raises((errors.LicError, UnidentifiedImageError)) as caught:
         Image.open(io.BytesIO(data)).load()
+        Image.open(io.BytesIO(data)).verify()  # of a sequence, `load` looks at one frame
     refused = type(caught.value).__name__
     assert refused in (vector["expect"], "UnidentifiedImageError")
 

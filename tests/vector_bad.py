@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from samples import join, part, resealed, split
 from vector_good import MODEL, picture, saved, with_alpha
 
@@ -152,7 +153,11 @@ def _sequences() -> Iterator[Bad]:
 def _long_escape() -> bytes:
     """Return a payload whose first symbol is an escape with too many prefix bits."""
     codec = lic_models.load(MODEL, device="cpu")
-    first = next(codec.model.steps(codec.model.shapes(64, 64), 7500))
+    steps = codec.model.steps(codec.model.shapes(64, 64), 7500)
+    with torch.inference_mode():
+        first = next(steps)
+        while not first.index.any():  # nothing of this step is coded
+            first = steps.send(first.mean)
     index = int(first.index[first.index > 0].min())
     count = int((first.index == index).sum())
     letters = np.zeros(count, np.int32) + _half(index)

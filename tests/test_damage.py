@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -25,6 +26,13 @@ def small() -> bytes:
     return join(header, [("q", b"unknown"), *parts])
 
 
+@cache
+def film() -> bytes:
+    """A sequence of two frames, of 16 bits, with a preview."""
+    deep = Image.fromarray(np.arange(40 * 20, dtype=np.uint16).reshape(20, 40) * 80)
+    return lic(deep, append_images=[deep.transpose(Image.Transpose.ROTATE_180)], preview=16)
+
+
 def outcome(data: bytes, *, verify: bool) -> str:
     """Return "sound", or the name of the documented error that the bytes lead to."""
     try:
@@ -41,11 +49,14 @@ def test_the_sample_is_sound() -> None:
     """Otherwise the other tests would show nothing."""
     assert outcome(small(), verify=True) == outcome(small(), verify=False) == "sound"
     assert {tag for tag, _ in split(small())[1]} == set("iexAT")
+    assert outcome(film(), verify=True) == outcome(film(), verify=False) == "sound"
+    assert [tag for tag, _ in split(film())[1]] == ["p", "F", "T", "T"]
 
 
-def test_every_bit_flipped() -> None:
+@pytest.mark.parametrize("sample", [small, film])
+def test_every_bit_flipped(sample: Callable[[], bytes]) -> None:
     """`verify` sees each single bit; in the signature, nobody takes the file for ours."""
-    data = small()
+    data = sample()
     for position in range(len(data)):
         for bit in range(8):
             hurt = bytearray(data)
@@ -63,11 +74,12 @@ def test_every_byte_flipped() -> None:
         assert outcome(hurt, verify=False) != "sound", position
 
 
-def test_every_prefix() -> None:
+@pytest.mark.parametrize("sample", [small, film])
+def test_every_prefix(sample: Callable[[], bytes]) -> None:
     """A file cut anywhere is truncated, or too short to be anything."""
-    data = small()
+    data = sample()
     for length in range(len(data)):
-        for verify in (True, False):
+        for verify in (True, False) if sample is small else (True,):
             found = outcome(data[:length], verify=verify)
             assert found == ("TruncatedError" if length >= 8 else "not ours"), length
 

@@ -8,7 +8,7 @@ memory whatever the tile size.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -62,14 +62,24 @@ class Codec:
 
     # -- tiles: what the file format stores ----------------------------------------------------
 
-    def encode_tiles(self, pixels: Pixels | Tensor, level: int, tile: int) -> list[bytes]:
+    def encode_tiles(
+        self,
+        pixels: Pixels | Tensor,
+        level: int,
+        tile: int,
+        on_tile: Callable[[], object] | None = None,
+    ) -> list[bytes]:
         """Code an image: uint8 or uint16 (H, W, 3), or float (3, H, W) in [0, 1].
 
         `level` is 100 * quality, `tile` the edge of a tile in pixels, a multiple of 64, or 0 for
-        one tile. Returns the payloads in raster order.
+        one tile. Returns the payloads in raster order; `on_tile` is called after each.
         """
-        found = self._latents(pixels, level, tile)
-        return [coding.encode(self.model, latents, level)[0] for latents in found]
+        payloads = []
+        for latents in self._latents(pixels, level, tile):
+            payloads.append(coding.encode(self.model, latents, level)[0])
+            if on_tile:
+                on_tile()
+        return payloads
 
     def encode_seen(
         self, pixels: Pixels | Tensor, level: int, tile: int
@@ -127,6 +137,7 @@ class Codec:
         level: int,
         tile: int,
         within: Box | None = None,
+        on_tile: Callable[[], object] | None = None,
     ) -> Iterator[tuple[Box, dict[str, Tensor] | None]]:
         """Decode the tiles that meet a box, or all; boxes are in pixels of the padded image."""
         _check(level, tile, width, height)
@@ -141,6 +152,8 @@ class Codec:
             if payload is not None:
                 latents = coding.decode(self.model, payload, shapes, level)
             yield box, latents
+            if on_tile:
+                on_tile()
 
     def decode_tiles(
         self,
@@ -151,24 +164,30 @@ class Codec:
         tile: int,
         region: Box | None = None,
         depth: int = 8,
+        on_tile: Callable[[], object] | None = None,
     ) -> Pixels:
         """Return the image, uint8 or uint16 (H, W, 3); a payload of None gives a grey tile.
 
         With `region` (top, left, bottom, right, in pixels, inside the image) return that part
         alone, bit by bit what the whole image would hold up to the tolerance of the synthesis.
-        Only the payloads of tiles that `near` names are looked at.
+        Only the payloads of tiles that `near` names are looked at; `on_tile` is called after each.
         """
         coded = Coded(payloads, width, height, level, tile, depth)
-        return _array(self.decode_tensor(coded, region), depth)
+        return _array(self.decode_tensor(coded, region, on_tile), depth)
 
-    def decode_tensor(self, coded: Coded, region: Box | None = None) -> Tensor:
+    def decode_tensor(
+        self,
+        coded: Coded,
+        region: Box | None = None,
+        on_tile: Callable[[], object] | None = None,
+    ) -> Tensor:
         """Return the image, or a region of it, on this codec's device.
 
         uint8 (3, H, W), or int32 if the depth is 16.
         """
         region = region or (0, 0, coded.height, coded.width)
         near = self.near(region, coded.height, coded.width)
-        found = self._tiles(*coded[:5], within=near)
+        found = self._tiles(*coded[:5], within=near, on_tile=on_tile)
         return self._synthesise(found, region, coded)
 
     @torch.inference_mode()

@@ -7,7 +7,7 @@ stays unimported, until `load`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
@@ -26,7 +26,11 @@ __all__ = ["LicDecoder", "LicImageFile"]
 
 
 class LicImageFile(ImageFile.ImageFile):
-    """An image in a `.lic` file; set `device` before the pixels are loaded to choose where."""
+    """An image in a `.lic` file.
+
+    Before the pixels are loaded, `device` may be set to say where, and `on_tile` to a function
+    that is called after each tile.
+    """
 
     format = "LIC"
     format_description = "Learned image compression"
@@ -34,6 +38,7 @@ class LicImageFile(ImageFile.ImageFile):
     n_frames = 1
     is_animated = False
     device = "auto"
+    on_tile: Callable[[], object] | None = None
     header: container.Header | None = None
     _region: Box | None = None  # what is to be decoded; None for all
     _preview: Image.Image | None = None  # what stands in for the pixels, after `draft`
@@ -220,7 +225,7 @@ class LicImageFile(ImageFile.ImageFile):
             parts = self._whole()
         else:
             parts = self._some(self._region)
-        args = (self.header, parts, self.device, self._region)
+        args = (self.header, parts, self.device, self._region, self.on_tile)
         self.tile = [self.tile[0]._replace(args=args)]
 
     def load_seek(self, pos: int) -> None:
@@ -254,12 +259,18 @@ def _shown(header: container.Header) -> str:
     return "I;16" if (header.mode, header.depth) == ("L", 16) else header.mode
 
 
-def _decode(header: container.Header, parts: container.Parts, device: str, region: Any) -> bytes:
+def _decode(
+    header: container.Header,
+    parts: container.Parts,
+    device: str,
+    region: Box | None,
+    on_tile: Callable[[], object] | None = None,
+) -> bytes:
     """Return raw pixels; really a view of an array, because large images allow for no copy."""
     import numpy as np
 
     depth = 16 if _shown(header) == "I;16" else 8
-    pixels = _codec.decode(header, parts, device, region, depth)
+    pixels = _codec.decode(header, parts, device, region, depth, on_tile)
     whole: Any = np.require(pixels, "<u2" if depth == 16 else "u1", "C")
     return memoryview(whole).cast("B")  # type: ignore[return-value]
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -68,11 +68,12 @@ def decode(
     device: str,
     region: Box | None = None,
     depth: int | None = None,
+    on_tile: Callable[[], object] | None = None,
 ) -> Pixels:
     """Return the pixels (H, W, C) of an image or a region of it (left, upper, right, lower).
 
     They are uint8 or uint16, as `depth` or else the file says. A lost tile is grey, lost alpha
-    opaque.
+    opaque. `on_tile` is called after each tile.
     """
     with translated("decoding"):
         import numpy as np
@@ -86,7 +87,7 @@ def decode(
             planes = [plane[..., None]]
         codec = codec_of(header, device)
         box = upper, left, lower, right
-        rgb = codec.decode_tiles(parts.tiles, *size, header.level, header.tile, box, depth)
+        rgb = codec.decode_tiles(parts.tiles, *size, header.level, header.tile, box, depth, on_tile)
         colours = grey(rgb) if header.mode.startswith("L") else rgb
         return np.concatenate([colours, *planes], axis=2) if planes else colours
 
@@ -112,11 +113,12 @@ def encode(
     device: str,
     target: Target | None = None,
     timing: Timing | None = None,
+    on_tile: Callable[[], object] | None = None,
 ) -> bytes:
     """Return the whole file for frames (H, W, C) of one shape, uint8 or uint16, 1 to 4 channels.
 
     There is one, or timing for each. With a target the level is searched for, and `quality` means
-    nothing.
+    nothing. `on_tile` is called after each tile.
     """
     with translated("encoding"):
         import numpy as np
@@ -151,7 +153,9 @@ def encode(
             return b"".join(write_frames(at, metadata, timing, zip(planes, coded, strict=True)))
 
         def plainly(level: int) -> bytes:
-            return whole(level, (codec.encode_tiles(colours(f), level, tile) for f in frames))
+            return whole(
+                level, (codec.encode_tiles(colours(f), level, tile, on_tile) for f in frames)
+            )
 
         if target is None:
             return plainly(level)

@@ -46,6 +46,7 @@ def encoding(options: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any
         "target": _rate.wanted(options, size),
         "tile": tile_edge(options, size),
         "device": options.get("device", "auto"),
+        "on_tile": options.get("on_tile"),
     }
 
 

@@ -159,3 +159,16 @@ def test_bands_and_blocks_change_nothing(tile: int, monkeypatch: pytest.MonkeyPa
     assert np.abs(again - want).mean() < 0.2
     part = np.asarray(pillow_lic.open(file, region=(300, 200, 690, 490))).astype(int)
     assert np.abs(part - want[200:490, 300:690]).max() <= 1
+
+
+def test_a_caller_can_follow_tile_by_tile():
+    """What the command line draws its bar with."""
+    done: list[int] = []
+    file = io.BytesIO()
+    options = {"model": "tiny", "tile": 256, "on_tile": lambda: done.append(1)}
+    picture("RGB", (700, 500)).save(file, "LIC", **options)
+    assert len(done) == 6
+    image = pillow_lic.open(file)
+    image.on_tile = lambda: done.append(2)
+    image.load()
+    assert done == [1] * 6 + [2] * 6

@@ -33,7 +33,9 @@ def times(image: LicImageFile) -> dict[str, Any]:
     return {"duration": durations, "loop": image.info["loop"]}
 
 
-def _decode(source: Path, target: Path, device: str, keep: bool, overwrite: bool) -> None:
+def _decode(
+    source: Path, target: Path, device: str, keep: bool, overwrite: bool, alone: bool
+) -> None:
     from PIL import Image
 
     import pillow_lic
@@ -43,7 +45,9 @@ def _decode(source: Path, target: Path, device: str, keep: bool, overwrite: bool
     start = time.perf_counter()
     with files.atomic(target, overwrite) as path, pillow_lic.open(source, device) as image:
         extra = metadata_of(image) if keep else {}
-        image.load()  # or an error of the source would be blamed on the saver
+        assert image.header is not None
+        with files.tiles(image.header.tiles, f"decoding {source.name}", alone) as image.on_tile:
+            image.load()  # or an error of the source would be blamed on the saver
         # The quality is for lossy formats only, whose defaults would add a visible second loss.
         format_ = Image.registered_extensions()[target.suffix.lower()]
         if image.is_animated and format_ in Image.SAVE_ALL:
@@ -80,5 +84,5 @@ def command(
     failures = files.Failures()
     for source, target in files.progress(inputs, files.targets(inputs, out, suffix), "decoding"):
         with failures.caught(source):
-            _decode(source, target, device, keep_metadata, overwrite)
+            _decode(source, target, device, keep_metadata, overwrite, len(inputs) == 1)
     failures.exit()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .. import _options
 from . import files, options
 
 if TYPE_CHECKING:
@@ -47,7 +49,9 @@ def _animation(opened: Image.Image, keep: bool) -> dict[str, Any]:
     return {"append_images": more, "save_all": True, "duration": durations, "loop": loop}
 
 
-def _encode(source: Path, target: Path, given: dict[str, Any], keep: bool, overwrite: bool) -> None:
+def _encode(
+    source: Path, target: Path, given: dict[str, Any], keep: bool, overwrite: bool, alone: bool
+) -> None:
     from PIL import Image, ImageOps
 
     start = time.perf_counter()
@@ -61,7 +65,10 @@ def _encode(source: Path, target: Path, given: dict[str, Any], keep: bool, overw
             image = opened.copy() if keep else ImageOps.exif_transpose(opened)
             if frames > 1:
                 extra |= _animation(opened, keep)
-        image.save(path, format="LIC", **extra, **given)
+        edge = _options.tile_edge(given, image.size) or max(image.size)
+        count = frames * math.ceil(image.width / edge) * math.ceil(image.height / edge)
+        with files.tiles(count, f"encoding {source.name}", alone) as on_tile:
+            image.save(path, format="LIC", on_tile=on_tile, **extra, **given)
         size = path.stat().st_size
         pixels = image.width * image.height
     seconds = time.perf_counter() - start
@@ -103,5 +110,5 @@ def command(
     failures = files.Failures()
     for source, target in files.progress(inputs, files.targets(inputs, out, ".lic"), "encoding"):
         with failures.caught(source):
-            _encode(source, target, given, keep_metadata, overwrite)
+            _encode(source, target, given, keep_metadata, overwrite, len(inputs) == 1)
     failures.exit()

@@ -7,13 +7,15 @@ import secrets
 import struct
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import typer
 
-__all__ = ["Failures", "atomic", "progress", "reading", "targets", "write_text"]
+__all__ = ["Failures", "atomic", "progress", "reading", "targets", "tiles", "write_text"]
+
+TILES_SHOWN = 4  # an image of fewer is done before a bar would help
 
 # What Pillow's plugins let through, each in its own way, for damaged pictures.
 _DAMAGE = (SyntaxError, RuntimeError, EOFError, LookupError, TypeError, struct.error, zlib.error)
@@ -73,6 +75,24 @@ def progress(
         yield from pairs
     else:
         yield from track(pairs, doing, console=console, transient=True)
+
+
+@contextmanager
+def tiles(total: int, doing: str, alone: bool) -> Iterator[Callable[[], object] | None]:
+    """Show a bar on stderr for an image of several tiles; yields what to call after each.
+
+    Not if the image is not `alone`: then `progress` shows one.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    if not alone or total < TILES_SHOWN or not console.is_terminal:
+        yield None
+        return
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(doing, total=total)
+        yield lambda: bar.advance(task)
 
 
 @contextmanager

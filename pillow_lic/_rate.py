@@ -23,7 +23,7 @@ class Target(NamedTuple):
     """What a caller wants instead of a quality.
 
     name: the option. value: bytes of the file, or dB. slack: what may be given away, as a share
-    of the bytes or in dB. guess: where to look first. slope: of log(bytes) or dB, per level.
+    of the bytes or in dB. slope: of log(bytes) or of dB, per level, for usual photos.
     """
 
     name: str
@@ -86,6 +86,9 @@ def search(target: Target, measure: Callable[[int], float]) -> int:
         level = _next(known, found, level, low, high, target, sign)
         if level in known:
             break
+    end = LEVELS[0] if target.is_size else LEVELS[1]
+    if end not in known and all(value * sign > 0 for value in known.values()):
+        known[end] = height(end)
     good = [at for at, value in known.items() if value * sign <= 0]
     if not good:
         limit = min(known.values()) if target.is_size else max(known.values())

@@ -53,6 +53,7 @@ def fit_command(
     ] = None,
     rate_only: Annotated[bool, typer.Option(help="Train all but the transforms.")] = False,
     adversarial: Annotated[bool, typer.Option(help="Against a discriminator, as HiFiC.")] = False,
+    precise: Annotated[bool, typer.Option(help="float32 throughout: slower, for the end.")] = False,
     batch: Annotated[int, typer.Option(min=1, help="Crops per step and process.")] = 8,
     patch: Annotated[int, typer.Option(min=64, help="Edge of a crop, multiple of 64.")] = 192,
     rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 1e-3,
@@ -98,7 +99,11 @@ def fit_command(
     )
     if adversarial and rate_only:
         raise typer.BadParameter("found both", param_hint="adversarial, rate-only")
-    objective = AdversarialObjective(network) if adversarial else Objective(network, rate_only)
+    objective = (
+        AdversarialObjective(network, precise)
+        if adversarial
+        else Objective(network, rate_only, precise)
+    )
     fit(objective.to(where), photos, crops, settings, out)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

@@ -28,11 +28,13 @@ class Objective(nn.Module):
     """The loss as a module, so that data parallelism can wrap it.
 
     With `rate_only` the transforms stay as they are and nothing is synthesised in training.
+    Without `precise` they train in bfloat16, whose rounding is not small beside that of the
+    highest qualities: at quality 100 it takes 0.6 dB, at 50 less than 0.1 dB.
     """
 
-    def __init__(self, model: Model, rate_only: bool = False) -> None:
+    def __init__(self, model: Model, rate_only: bool = False, precise: bool = False) -> None:
         super().__init__()
-        self.model, self.rate_only = model, rate_only
+        self.model, self.rate_only, self.precise = model, rate_only, precise
         if rate_only:
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(name.partition(".")[0] not in TRANSFORMS)
@@ -42,13 +44,13 @@ class Objective(nn.Module):
 
         Also `x_hat`, and `y_hat` (B, M, H/16, W/16) in units of a step.
         """
-        device = x.device.type
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=self.training):
+        device, fast = x.device.type, self.training and not self.precise
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=fast):
             latents = self.model.latents(self.model.analyse(x, level), level)
         latents, bits = estimate(self.model, latents, level, noise=noise)
         brief = self.rate_only and self.training
         y_hat = latents["y"] / UNIT
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=self.training):
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=fast):
             x_hat = x if brief else self.model.synthesise(y_hat, level)
         if not self.training:
             x_hat = x_hat.clamp(0, 1)

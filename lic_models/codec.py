@@ -21,9 +21,10 @@ from torch import Tensor
 from . import coding, registry, weights
 from .base import Latents, Model
 from .boxes import Box, boxes, grow, meet, shift, up, window, within
-from .entropy import UNIT, estimate
+from .entropy import UNIT, estimate, nearest
 from .errors import StreamError
 from .levels import LEVEL_MAX, LEVEL_MIN, level_from_quality
+from .refine import EFFORT_MAX, refine
 
 __all__ = ["Codec", "Coded", "load"]
 
@@ -68,25 +69,28 @@ class Codec:
         level: int,
         tile: int,
         on_tile: Callable[[], object] | None = None,
+        effort: int = 0,
     ) -> list[bytes]:
         """Code an image: uint8 or uint16 (H, W, 3), or float (3, H, W) in [0, 1].
 
         `level` is 100 * quality, `tile` the edge of a tile in pixels, a multiple of 64, or 0 for
-        one tile. Returns the payloads in raster order; `on_tile` is called after each.
+        one tile. Returns the payloads in raster order; `on_tile` is called after each. An `effort`
+        above 0, up to 9, takes 2^effort gradient steps on each tile's latents.
         """
         payloads = []
-        for latents in self._latents(pixels, level, tile):
+        for latents in self._latents(pixels, level, tile, effort):
             payloads.append(coding.encode(self.model, latents, level)[0])
             if on_tile:
                 on_tile()
         return payloads
 
     def encode_seen(
-        self, pixels: Pixels | Tensor, level: int, tile: int
+        self, pixels: Pixels | Tensor, level: int, tile: int, effort: int = 0
     ) -> tuple[list[bytes], Pixels]:
         """Return what `encode_tiles` does and what `decode_tiles` makes of it, in less time."""
         coded = [
-            coding.encode(self.model, each, level) for each in self._latents(pixels, level, tile)
+            coding.encode(self.model, each, level)
+            for each in self._latents(pixels, level, tile, effort)
         ]
         height, width = _image(pixels).shape[1:]
         cut = boxes(*self._padded(height, width), tile)
@@ -101,23 +105,33 @@ class Codec:
         """Return the bits that training would reckon for these tiles, rounded latents."""
         where = torch.tensor([float(level)], device=self.device)
         found = self._latents(pixels, level, tile)
-        return sum(float(estimate(self.model, z_y, where, noise=False)[1]) for z_y in found)
+        return sum(float(estimate(self.model, z_y, where, nearest)[1]) for z_y in found)
 
-    def _latents(self, pixels: Pixels | Tensor, level: int, tile: int) -> Iterator[Latents]:
+    def _latents(
+        self, pixels: Pixels | Tensor, level: int, tile: int, effort: int = 0
+    ) -> Iterator[Latents]:
         """Analyse an image; yields what is coded, tile by tile in raster order."""
         image = _image(pixels)
-        _check(level, tile, image.shape[2], image.shape[1])
-        height = self._padded(*image.shape[1:])[0]
+        _check(level, tile, image.shape[2], image.shape[1], effort)
         where = torch.tensor([float(level)], device=self.device)
+        height, width = self._padded(*image.shape[1:])
+        step = self.model.pixels
+        margin = self.model.halo * step if effort else 0
         # As many rows of tiles at once as fill a block, so that small tiles share its halo.
         band = tile * -(-BLOCK // tile) if tile else height
         for upper in range(0, height, band):
-            y = self._analyse(image, level, upper, min(upper + band, height))
-            grid = boxes(y.shape[2], y.shape[3], tile // self.model.pixels)
-            for top, left, bottom, right in grid:
-                part = y[:, :, top:bottom, left:right].contiguous()
+            rows = upper, 0, min(upper + band, height), width
+            seen = grow(rows, margin, height, width)
+            y = self._analyse(image, level, seen[0], seen[2])
+            for box in boxes(rows[2] - upper, width, tile):
+                here = shift(box, shift(seen, rows))
                 with torch.inference_mode():
-                    latents = self.model.latents(part, where)
+                    latents = self.model.latents(window(y, here, step).contiguous(), where)
+                if effort:
+                    around = grow(here, margin, seen[2] - seen[0], width)
+                    scene = window(y, around, step), shift(here, around)
+                    x = window(image[None, :, upper : rows[2]], box, 1).to(self.device)
+                    latents = refine(self.model, latents, _real(x), *scene, level, effort)
                 yield latents
 
     def decode_latents(
@@ -230,12 +244,12 @@ class Codec:
 
     # -- tensors -------------------------------------------------------------------------------
 
-    def encode(self, x: Tensor, quality: float = 75, tile: int = 0) -> bytes:
+    def encode(self, x: Tensor, quality: float = 75, tile: int = 0, *, effort: int = 0) -> bytes:
         """Code an image (3, H, W) or (1, 3, H, W) in [0, 1] to a raw stream (no container)."""
         if x.dim() == 4 and x.shape[0] == 1:
             x = x[0]
         level = level_from_quality(quality)
-        payloads = self.encode_tiles(x, level, tile)
+        payloads = self.encode_tiles(x, level, tile, effort=effort)
         head = _HEAD.pack(x.shape[2], x.shape[1], level, tile // TILE_UNIT)
         return head + b"".join(_LENGTH.pack(len(p)) + p for p in payloads)
 
@@ -285,8 +299,7 @@ class Codec:
             rows = torch.arange(around[0], around[2]).clamp_max(image.shape[1] - 1)
             columns = torch.arange(around[1], around[3]).clamp_max(image.shape[2] - 1)
             x = image[:, rows[:, None], columns[None]].to(self.device)
-            x = x.float() / WHITE[x.dtype] if x.dtype in WHITE else x.float()
-            x = x[None].contiguous(memory_format=torch.channels_last)
+            x = _real(x[None]).contiguous(memory_format=torch.channels_last)
             part = self.model.analyse(x, where)
             if not y.numel():
                 size = (lower - upper) // step, width // step
@@ -372,6 +385,11 @@ def _array(pixels: Tensor, depth: int) -> Pixels:
     return out if depth == 8 else out.astype(np.uint16)
 
 
+def _real(x: Tensor) -> Tensor:
+    """Return samples in [0, 1] as float."""
+    return x.float() / WHITE[x.dtype] if x.dtype in WHITE else x.float()
+
+
 def _image(pixels: Pixels | Tensor) -> Tensor:
     """Check an image and return it as (3, H, W): uint8, int32 of 16 bits, or float."""
     if isinstance(pixels, Tensor):
@@ -389,7 +407,9 @@ def _image(pixels: Pixels | Tensor) -> Tensor:
     return image
 
 
-def _check(level: int, tile: int, width: int, height: int) -> None:
+def _check(level: int, tile: int, width: int, height: int, effort: int = 0) -> None:
+    if not 0 <= effort <= EFFORT_MAX:
+        raise ValueError(f"effort: found {effort}, allowed is 0 to {EFFORT_MAX}")
     if not LEVEL_MIN <= level <= LEVEL_MAX:
         raise ValueError(f"level: found {level}, allowed is {LEVEL_MIN} to {LEVEL_MAX}")
     if tile % TILE_UNIT or not 0 <= tile <= 255 * TILE_UNIT:

@@ -33,7 +33,7 @@ def _counting(model: Model) -> Iterator[list[int]]:
 
     def hook(layer: Any, args: Any, out: Tensor) -> None:
         if isinstance(layer, GDN):  # as one 1x1 convolution
-            counts.append(layer.gamma.numel() * out.numel() // out.shape[1])
+            counts.append(layer.root.numel() * out.numel() // out.shape[1])
         else:
             grid = args[0] if isinstance(layer, nn.ConvTranspose2d) else out
             counts.append(layer.weight.numel() * grid.numel() // grid.shape[1])

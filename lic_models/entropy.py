@@ -19,13 +19,14 @@ from .mixtures import WEIGHTS
 from .positions import put, take
 from .tables import INDICES, SCALE_MAX, SCALE_MIN, TAIL, WIDE
 
-__all__ = ["UNIT", "Shapes", "drive", "estimate", "index_bits", "mixture_bits"]
+__all__ = ["UNIT", "Shapes", "drive", "estimate", "index_bits", "mixture_bits", "nearest", "noisy"]
 
 UNIT = 1 << FRAC
 LOG_RATIO = math.log(SCALE_MAX / SCALE_MIN) / (INDICES - 1)
 MIXTURE_TAIL = 5.0  # the same for mixtures, of each Gaussian
 LOG_ESCAPE = -16 * math.log(2)  # 14 bits for the escape, 2 + 2 log2 for its Exp-Golomb code
 Shapes = dict[str, tuple[int, int, int]]
+Rounding = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 def _scale(index: Tensor) -> Tensor:
@@ -90,31 +91,44 @@ def drive(
             return latents
 
 
+def nearest(value: Tensor) -> tuple[Tensor, Tensor]:
+    """What the encoder does: the rate is that of the value that goes on."""
+    symbol = (value + 0.5).floor()
+    return symbol, value + (symbol - value).detach()
+
+
+def noisy(value: Tensor) -> tuple[Tensor, Tensor]:
+    """For training (Balle et al., 2017): the rate is that of uniformly perturbed values."""
+    return value + torch.rand_like(value) - 0.5, nearest(value)[1]
+
+
 def estimate(
-    model: Model, latents: Latents, level: Tensor, *, noise: bool
+    model: Model, latents: Latents, level: Tensor, rounding: Rounding
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Return dequantised latents (1/16 of a step) and bits per sample (B,); differentiable.
 
-    `noise=True` takes the rate at uniformly perturbed values (Balle et al., 2017) while the
-    values that go on are rounded straight through; `noise=False` takes it at rounded values.
+    `rounding` turns distances from the mean, in steps, into those that the rate is taken at and
+    those that go on. Except with `nearest`, y as it is may stand in as a context for what has
+    been coded (see `Model.steps`), and what is not coded (index 0) has a rate: there is a gradient
+    that leads out of it.
     """
     bits: list[Tensor] = []
+    exact = rounding is nearest
 
     def answer(step: Step) -> Tensor:
         value = take(latents[step.latent][:, step.channels], step.positions)
-        value = value - step.mean / UNIT
-        symbol = (value + 0.5).floor() * (step.index > 0)
-        perturbed = value + torch.rand_like(value) - 0.5 if noise else symbol
+        rated, passed = rounding(value - step.mean / UNIT)
+        live = step.index > 0
+        rated = rated * live if exact else rated
         if step.mixture is None:
-            cost = index_bits(perturbed, step.index)
+            cost = index_bits(rated, step.index)
         else:
-            cost = mixture_bits(perturbed, step.mixture)
-        if not noise:
-            cost = cost * (step.index > 0)
-        bits.append(cost.flatten(1).sum(1))
-        return (value + (symbol - value).detach()) * UNIT + step.mean
+            cost = mixture_bits(rated, step.mixture)
+        bits.append((cost * live if exact else cost).flatten(1).sum(1))
+        passed = passed - (passed * ~live).detach()
+        return round_ste(passed * UNIT) + step.mean
 
     shapes = {name: tuple(latent.shape[1:]) for name, latent in latents.items()}
-    known = round_ste(latents["y"]) * UNIT if noise else None
+    known = None if exact else round_ste(latents["y"]) * UNIT
     found = drive(model, shapes, level, answer, known)  # type: ignore[arg-type]
     return found, torch.stack(bits).sum(0)

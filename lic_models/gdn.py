@@ -19,26 +19,28 @@ from .levels import ANCHORS
 __all__ = ["GDN", "GdnAnalysis", "GdnSynthesis"]
 
 KERNEL = 5
-SELF, OTHERS = 0.02, 1e-4  # of gamma at the start: close to the identity
+SELF, OTHERS = 2e-3, 1e-5  # of gamma at the start: the identity, as far as pixels can tell
 
 
 class GDN(nn.Module):
     """Generalised divisive normalisation (Balle, Laparra and Simoncelli, 2016).
 
     x / sqrt(beta + gamma x^2), channels mixed by gamma >= 0 at each position; the inverse
-    multiplies. beta > 0 depends on the level: what counts as strong depends on the step.
+    multiplies. gamma is learned by its root, so that small ones stay small: what the two
+    transforms do to each other is what the highest qualities see first. beta > 0 depends on the
+    level: what counts as strong depends on the step.
     """
 
     def __init__(self, channels: int, *, inverse: bool = False) -> None:
         super().__init__()
         self.inverse = inverse
         gamma = SELF * torch.eye(channels) + OTHERS
-        self.gamma = nn.Parameter(gamma[:, :, None, None].clone())
+        self.root = nn.Parameter(gamma.sqrt()[:, :, None, None].clone())
         self.log = nn.Parameter(torch.zeros(ANCHORS, channels))  # of beta
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         beta = level_lerp(self.log, level).exp()[:, :, None, None]
-        norm = F.conv2d(x.square(), self.gamma.abs()).float() + beta
+        norm = F.conv2d(x.square(), self.root.square()).float() + beta
         factor = norm.sqrt() if self.inverse else norm.rsqrt()
         return x * factor.to(x.dtype)
 

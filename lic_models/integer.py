@@ -40,6 +40,11 @@ def round_ste(x: Tensor) -> Tensor:
     return x + ((x + 0.5).floor() - x).detach()
 
 
+def _floor(x: Tensor) -> Tensor:
+    """Round down, with the gradient of the identity where one is asked for."""
+    return x + (x.floor() - x).detach() if x.requires_grad else x.floor_()
+
+
 class _ClampInward(torch.autograd.Function):
     """Clamp whose gradient passes wherever descent would lead back into the range."""
 
@@ -229,7 +234,7 @@ class IntConv2d(nn.Module):
         else:
             acc = self._matmul(a.to(weight.dtype), weight, bias)
         scale = torch.exp2(-shift.to(weight.dtype))[None, :, None, None]
-        return (acc * scale).floor_().clamp_(self.lo, self.hi).to(torch.float32)
+        return _floor(acc * scale).clamp_(self.lo, self.hi).to(torch.float32)
 
     def _matmul(self, a: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """The same sums as one matrix product: GPU convolutions may use inexact algorithms."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from typing import Any
 
 __all__ = [
     "ANCHORS",
@@ -21,6 +22,7 @@ __all__ = [
     "SPACING",
     "anchor",
     "level_from_quality",
+    "lmbda",
 ]
 
 LEVEL_MIN = 100
@@ -43,6 +45,12 @@ def level_from_quality(quality: object) -> int:
     if not (math.isfinite(value) and 1 <= value <= 100):
         raise ValueError(f"quality: found {quality!r}, allowed is a number from 1 to 100")
     return round(value * 100)
+
+
+def lmbda(level: Any) -> Any:
+    """Return lambda, the weight of 255^2 * MSE beside bits per pixel, at a level or a tensor."""
+    share = (level - LEVEL_MIN) / (LEVEL_MAX - LEVEL_MIN)
+    return LMBDA_MIN * (LMBDA_MAX / LMBDA_MIN) ** share
 
 
 def anchor(level: int) -> tuple[int, int]:

@@ -111,6 +111,7 @@ def encode(
     quality: object,
     tile: int,
     device: str,
+    effort: int = 0,
     target: Target | None = None,
     timing: Timing | None = None,
     on_tile: Callable[[], object] | None = None,
@@ -154,7 +155,8 @@ def encode(
 
         def plainly(level: int) -> bytes:
             return whole(
-                level, (codec.encode_tiles(colours(f), level, tile, on_tile) for f in frames)
+                level,
+                (codec.encode_tiles(colours(f), level, tile, on_tile, effort) for f in frames),
             )
 
         if target is None:
@@ -168,7 +170,7 @@ def encode(
             coded, errors = [], []
             for frame in frames:
                 rgb = colours(frame)
-                payloads, seen = codec.encode_seen(rgb, level, tile)
+                payloads, seen = codec.encode_seen(rgb, level, tile, effort)
                 coded.append(payloads)
                 seen = grey(seen) if mode.startswith("L") else seen
                 errors.append(np.square((seen.astype(np.float32) - rgb) / (2**depth - 1)).mean())

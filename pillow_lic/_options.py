@@ -15,10 +15,11 @@ from PIL import Image
 from . import _rate
 from .header import TILE_MAX, TILE_UNIT, Box
 
-__all__ = ["encoding", "fits", "inside", "metadata", "tile_edge"]
+__all__ = ["effort", "encoding", "fits", "inside", "metadata", "tile_edge"]
 
 ONE_TILE_MAX = 2 << 20  # pixels; larger images are cut, which bounds the memory of a decoder
 TILE = 1024
+EFFORT_MAX = 9
 EXIF_PREFIX = b"Exif\0\0"
 _OTHER_COLOURS = ("CMYK", "LAB")  # stored as RGB, which a profile for these does not describe
 
@@ -38,6 +39,21 @@ def tile_edge(options: Mapping[str, Any], size: tuple[int, int]) -> int:
     return edge
 
 
+def effort(options: Mapping[str, Any]) -> int:
+    """Return the effort of the encoder, 0 unless given."""
+    value = options.get("effort")
+    if value is None:
+        return 0
+    problem = f"effort: found {value!r}, allowed are the whole numbers from 0 to {EFFORT_MAX}"
+    try:
+        number = operator.index(value)
+    except TypeError as error:
+        raise ValueError(problem) from error
+    if isinstance(value, bool) or not 0 <= number <= EFFORT_MAX:
+        raise ValueError(problem)
+    return number
+
+
 def encoding(options: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     """Return what `_codec.encode` takes besides pixels and metadata."""
     return {
@@ -46,6 +62,7 @@ def encoding(options: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any
         "target": _rate.wanted(options, size),
         "tile": tile_edge(options, size),
         "device": options.get("device", "auto"),
+        "effort": effort(options),
         "on_tile": options.get("on_tile"),
     }
 

@@ -95,6 +95,7 @@ def write(
     *,
     model: str = "elic",
     quality: float = 75,
+    effort: int = 0,
     tile: int | None = None,
     device: str = "auto",
     bit_depth: int | None = None,
@@ -116,12 +117,14 @@ def write(
         raise ValueError(f"x: found values from {low:g} to {high:g}, allowed are 0 to 1")
     height, width = x.shape[1:]
     edge = _options.tile_edge({"tile": tile}, (width, height))
+    effort = _options.effort({"effort": effort})
     with _codec.translated("encoding"):
         level = lic_models.level_from_quality(quality)
         codec = lic_models.load(lic_models.model_name(model), device=device)
         header = Header(width, height, "RGB", codec.model_id, codec.fingerprint, level, edge, depth)
         header.pack()  # refuse what cannot be stored before the long work
-        data = container.write(header, {}, None, codec.encode_tiles(x, level, edge))
+        tiles = codec.encode_tiles(x, level, edge, effort=effort)
+        data = container.write(header, {}, None, tiles)
     if isinstance(target, str | os.PathLike):
         Path(target).write_bytes(data)
     else:

@@ -12,7 +12,7 @@ from lic_models import wavefronts as wavefronts_module
 from lic_models.base import Step
 from lic_models.codec import Codec
 from lic_models.contexts import KERNEL
-from lic_models.entropy import drive, estimate
+from lic_models.entropy import drive, estimate, nearest, noisy
 from lic_models.positions import Neighbourhood, causal_offsets, put, wavefronts
 from lic_models.train.linear import linear_start
 
@@ -87,8 +87,8 @@ def test_training_of_waves_is_one_step():
     torch.nn.init.constant_(model.parameters_y[0].index.bias, 5.0)
     latents = {"z": torch.randn(2, 4, 1, 1), "y": torch.randn(2, 16, 4, 4) * 3}
     with torch.no_grad():
-        _, training = estimate(model, latents, LEVEL, noise=True)
-        _, true = estimate(model, latents, LEVEL, noise=False)
+        _, training = estimate(model, latents, LEVEL, noisy)
+        _, true = estimate(model, latents, LEVEL, nearest)
     assert torch.allclose(training, true, rtol=0.05)
 
 

@@ -14,8 +14,9 @@ from lic_models import coding, registry, weights
 from lic_models import cost as costs
 from lic_models.base import Model
 from lic_models.codec import Codec
-from lic_models.entropy import UNIT, estimate
+from lic_models.entropy import UNIT, estimate, noisy
 from lic_models.errors import StreamError, UnknownModel, WeightsError, WeightsNotFound
+from lic_models.levels import lmbda
 from lic_models.train.linear import linear_start
 
 NAMES = lic_models.names()
@@ -51,6 +52,16 @@ def test_quality_buys_fidelity(codec: Codec):
     errors = [(codec.decode(d)[0] - x).square().mean().item() for d in data]
     assert len(data[0]) < len(data[1]) < len(data[2])
     assert errors[0] > errors[1] > errors[2]
+
+
+def test_effort_pays_or_changes_nothing(codec: Codec):
+    x = photo(64, 128)
+    plain, better = (codec.encode(x, 50, effort=effort) for effort in (0, 3))
+    costs = [
+        8 * len(data) + lmbda(5000) * 255**2 * float((codec.decode(data) - x).square().sum()) / 3
+        for data in (plain, better)
+    ]
+    assert better == plain or costs[1] < costs[0]
 
 
 def test_decoder_sees_what_the_encoder_saw(codec: Codec):
@@ -133,7 +144,7 @@ def test_training_reaches_every_parameter(codec: Codec):
     x = torch.stack([photo(128, 128, 1), photo(128, 128, 2)])
     level = torch.tensor([900.0, 9100.0])
     latents = model.latents(model.analyse(x, level), level)
-    y_hat, bits = estimate(model, latents, level, noise=True)
+    y_hat, bits = estimate(model, latents, level, noisy)
     loss = bits.mean() + (model.synthesise(y_hat["y"] / UNIT, level) - x).square().mean() * 1e5
     loss.backward()
     without = [n for n, p in model.named_parameters() if p.grad is None]

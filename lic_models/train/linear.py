@@ -16,12 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..entropy import LOG_RATIO, UNIT, estimate
+from ..entropy import LOG_RATIO, UNIT, estimate, nearest
 from ..integer import IntConv2d
 from ..layers import Branch
-from ..levels import ANCHORS, LEVEL_MIN, SPACING
+from ..levels import ANCHORS, LEVEL_MIN, SPACING, lmbda
 from ..tables import INDICES, SCALE_MIN
-from .objective import lambdas
 
 __all__ = ["anchor_step", "arrange", "entropy_start", "linear_start", "scale_index"]
 
@@ -31,8 +30,7 @@ HIDDEN = 4.0  # spread of hidden integer layers at the start
 
 def anchor_step(row: int) -> float:
     """Step that balances rate and distortion at high rate: step^2 = 26 / (lambda 255^2)."""
-    weight = lambdas(torch.tensor(float(LEVEL_MIN + row * SPACING)))
-    return math.sqrt(26 / float(weight)) / 255
+    return math.sqrt(26 / float(lmbda(LEVEL_MIN + row * SPACING))) / 255
 
 
 def scale_index(scale: Tensor) -> Tensor:
@@ -169,4 +167,4 @@ def entropy_start(model: Any, images: Tensor) -> None:
     z_index = scale_index(torch.tensor(Z_SCALE)) / 2**model.prior_z.index.frac_out
     model.prior_z.index.bias.fill_(float(z_index))
     with _balancing(model, IntConv2d):
-        estimate(model, model.latents(y, level), level, noise=False)
+        estimate(model, model.latents(y, level), level, nearest)

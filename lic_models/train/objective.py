@@ -8,20 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from ..base import Model
-from ..entropy import UNIT, estimate
-from ..levels import LEVEL_MAX, LEVEL_MIN, LMBDA_MAX, LMBDA_MIN
+from ..entropy import UNIT, estimate, nearest, noisy
+from ..levels import LMBDA_MAX, LMBDA_MIN, lmbda
 
-__all__ = ["TRANSFORMS", "Objective", "lambdas"]
+__all__ = ["TRANSFORMS", "Objective"]
 
 TRANSFORMS = ("g_a", "g_s", "gain", "inverse_gain")  # what models with other contexts can share
 
 BALANCE = 0.55  # loss grows about as lambda^0.55; dividing it out lets every level count alike
-
-
-def lambdas(level: Tensor) -> Tensor:
-    """Rate-distortion weights of levels, any shape."""
-    share = (level - LEVEL_MIN) / (LEVEL_MAX - LEVEL_MIN)
-    return LMBDA_MIN * (LMBDA_MAX / LMBDA_MIN) ** share
 
 
 class Objective(nn.Module):
@@ -47,7 +41,7 @@ class Objective(nn.Module):
         device, fast = x.device.type, self.training and not self.precise
         with torch.autocast(device, dtype=torch.bfloat16, enabled=fast):
             latents = self.model.latents(self.model.analyse(x, level), level)
-        latents, bits = estimate(self.model, latents, level, noise=noise)
+        latents, bits = estimate(self.model, latents, level, noisy if noise else nearest)
         brief = self.rate_only and self.training
         y_hat = latents["y"] / UNIT
         with torch.autocast(device, dtype=torch.bfloat16, enabled=fast):
@@ -56,7 +50,7 @@ class Objective(nn.Module):
             x_hat = x_hat.clamp(0, 1)
         mse = (x_hat.float() - x).square().flatten(1).mean(1)
         bpp = bits / (x.shape[2] * x.shape[3])
-        weight = lambdas(level)
+        weight = lmbda(level)
         middle = math.sqrt(LMBDA_MIN * LMBDA_MAX)
         loss = (bpp + weight * 255**2 * mse) * (weight / middle) ** -BALANCE
         return {"loss": loss.mean(), "bpp": bpp, "mse": mse, "x_hat": x_hat, "y_hat": y_hat}

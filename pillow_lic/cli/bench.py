@@ -63,6 +63,9 @@ _Threads = Annotated[int | None, typer.Option("--threads", min=1, help="For netw
 _Estimate = Annotated[
     bool, typer.Option("--estimate", help="Compare the models' own estimate of bits too.")
 ]
+_Efforts = Annotated[
+    str, typer.Option("--effort", help="Of the models' encoders, 0 to 9, between commas.")
+]
 _Photo = Annotated[
     Path | None,
     typer.Option(
@@ -105,6 +108,7 @@ def _coders(
     names: Sequence[str],
     qualities: Sequence[float],
     rival_names: str,
+    efforts: Sequence[int],
     device: str,
 ) -> list[Coder]:
     """Return rivals, then models, having loaded every model."""
@@ -112,9 +116,10 @@ def _coders(
         found = rivals.choose(_split(rival_names))
     with _naming("--model"):
         for name in names:
-            coder = coders.ours(name, tuple(qualities), device)
-            measure.fingerprint(coder)
-            found.append(coder)
+            for effort in efforts:
+                coder = coders.ours(name, tuple(qualities), device, effort)
+                measure.fingerprint(coder)
+                found.append(coder)
     if not found:
         raise typer.BadParameter("found none, and no rivals either", param_hint="--model")
     return found
@@ -181,6 +186,7 @@ def command(
     folder: _Folder = None,
     model: _Models = None,
     quality: _Qualities = None,
+    effort: _Efforts = "0",
     rival: _Rivals = RIVALS,
     anchor: _Anchor = "jpeg",
     limit: _Limit = None,
@@ -197,6 +203,12 @@ def command(
         raise typer.BadParameter("found neither a folder nor --time-photo", param_hint="FOLDER")
     with _naming("--quality"):
         qualities = options.quality_list(QUALITIES if quality is None else quality)
+    with _naming("--effort"):
+        efforts = options.effort_list(effort)
+    if estimate and any(efforts):
+        raise typer.BadParameter(
+            "found both, and the estimate is of effort 0", param_hint="--estimate, --effort"
+        )
     models = [name for name in dict.fromkeys(model or ["elic"]) if name != NONE]
     failures = files.Failures()
     with failures.caught(), _missing_extra():
@@ -207,7 +219,7 @@ def command(
         if folder is not None:
             metrics.check_extra()
             rivals.limit_threads(threads)
-            found = _coders(models, qualities, rival, device)
+            found = _coders(models, qualities, rival, efforts, device)
             anchors = _anchors(anchor, found)
             pictures = measure.find(folder, limit)
             versions = {coder.name: measure.version(coder, threads) for coder in found}

@@ -51,6 +51,8 @@ RIVALS = {
 }
 
 
-def ours(model: str, qualities: tuple[float, ...], device: str) -> Coder:
+def ours(model: str, qualities: tuple[float, ...], device: str, effort: int = 0) -> Coder:
     """Return the coder of one of our models."""
-    return Coder(model, ".lic", {"model": model, "device": device}, qualities, device)
+    options = {"model": model, "device": device, "effort": effort}
+    name = f"{model}, effort {effort}" if effort else model
+    return Coder(name, ".lic", options, qualities, device)

@@ -61,10 +61,12 @@ def _encode(
             frames = getattr(opened, "n_frames", 1)
             opened.load()
             extra = metadata_of(opened) if keep else {}
-            # Whoever drops the orientation tag must do what it says.
-            image = opened.copy() if keep else ImageOps.exif_transpose(opened)
+            image: Image.Image = opened
             if frames > 1:
                 extra |= _animation(opened, keep)
+                image = opened.copy()
+            if not keep:  # whoever drops the orientation tag must do what it says
+                ImageOps.exif_transpose(image, in_place=True)  # large images allow for no copy
         edge = _options.tile_edge(given, image.size) or max(image.size)
         count = frames * math.ceil(image.width / edge) * math.ceil(image.height / edge)
         with files.tiles(count, f"encoding {source.name}", alone) as on_tile:
@@ -86,6 +88,7 @@ def command(
     target_size: options.TargetSize = None,
     target_bpp: options.TargetBpp = None,
     target_psnr: options.TargetPsnr = None,
+    effort: options.Effort = None,
     tile: options.Tile = None,
     preview: options.Preview = None,
     device: options.Device = "auto",
@@ -102,6 +105,7 @@ def command(
         "target_size": target_size,
         "target_bpp": target_bpp,
         "target_psnr": target_psnr,
+        "effort": effort,
         "tile": tile,
         "preview": preview,
         "device": device,

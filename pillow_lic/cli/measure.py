@@ -123,7 +123,7 @@ def fingerprint(coder: Coder) -> str:
 def _load(coder: Coder) -> Codec:
     import lic_models
 
-    return lic_models.load(lic_models.model_name(coder.name), coder.device or "auto")
+    return lic_models.load(lic_models.model_name(coder.options["model"]), coder.device or "auto")
 
 
 def version(coder: Coder, threads: int | None) -> str:

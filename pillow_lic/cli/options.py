@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
 __all__ = [
     "Device",
+    "Effort",
     "Model",
     "Overwrite",
     "Preview",
@@ -17,6 +19,7 @@ __all__ = [
     "TargetPsnr",
     "TargetSize",
     "Tile",
+    "effort_list",
     "quality_list",
 ]
 
@@ -32,27 +35,42 @@ def _quality(given: object) -> float:
     return value
 
 
-def _tile(given: int | None) -> int | None:
-    """Return a tile edge that a file can state."""
+def _checking(name: str, check: Callable[[Any], object]) -> Callable[[Any], Any]:
+    """Return a callback that lets through None and what `check` of an option does not refuse."""
+
+    def callback(given: Any) -> Any:
+        try:
+            if given is not None:
+                check(given)
+        except ValueError as error:
+            raise typer.BadParameter(str(error).removeprefix(f"{name}: ")) from error
+        return given
+
+    return callback
+
+
+def _tile(given: int) -> int:
     from .. import _options
 
-    try:
-        if given is not None:
-            _options.tile_edge({"tile": given}, (1, 1))
-    except ValueError as error:
-        raise typer.BadParameter(str(error).removeprefix("tile: ")) from error
-    return given
+    return _options.tile_edge({"tile": given}, (1, 1))
 
 
-def _preview(given: int | None) -> int | None:
-    """Return the longer side of a preview."""
+def _effort(given: int | str) -> int:
+    from .. import _options
+
+    return _options.effort({"effort": given})
+
+
+def _preview(given: int) -> int | None:
     from .. import _preview
 
-    try:
-        _preview.edge_of(given)
-    except ValueError as error:
-        raise typer.BadParameter(str(error).removeprefix("preview: ")) from error
-    return given
+    return _preview.edge_of(given)
+
+
+def effort_list(text: str) -> list[int]:
+    """Return the whole numbers of a comma-separated list, in order; ValueError names a bad one."""
+    words = [word.strip() for word in text.split(",")]
+    return sorted({_effort(int(word) if word.isdecimal() else word) for word in words})
 
 
 def quality_list(text: str) -> list[float]:
@@ -89,11 +107,21 @@ TargetBpp = Annotated[
 TargetPsnr = Annotated[
     float | None, typer.Option("--target-psnr", metavar="DB", help="Instead of --quality.")
 ]
+Effort = Annotated[
+    int | None,
+    typer.Option(
+        "--effort",
+        "-e",
+        callback=_checking("effort", _effort),
+        metavar="0-9",
+        help="Above 0, improve what is coded by 2 to the power of this gradient steps: slow.",
+    ),
+]
 Preview = Annotated[
     int | None,
     typer.Option(
         "--preview",
-        callback=_preview,
+        callback=_checking("preview", _preview),
         metavar="PIXELS",
         help="Store a small picture too, its longer side of this many pixels (256, say).",
     ),
@@ -108,7 +136,7 @@ Tile = Annotated[
     int | None,
     typer.Option(
         "--tile",
-        callback=_tile,
+        callback=_checking("tile", _tile),
         metavar="PIXELS",
         help="Edge of independently coded tiles, a multiple of 64; 0 for one tile.",
     ),

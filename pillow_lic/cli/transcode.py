@@ -49,6 +49,7 @@ def command(
     ] = None,
     model: options.Model = None,
     quality: options.Quality = None,
+    effort: options.Effort = None,
     tile: options.Tile = None,
     preview: options.Preview = None,
     device: options.Device = "auto",
@@ -58,7 +59,13 @@ def command(
 
     What is not given stays as it is in the file. As with every lossy format, quality is lost.
     """
-    asked = {"model": model, "quality": quality, "tile": tile, "preview": preview}
+    asked = {
+        "model": model,
+        "quality": quality,
+        "effort": effort,
+        "tile": tile,
+        "preview": preview,
+    }
     given = {"device": device, **{k: value for k, value in asked.items() if value is not None}}
     failures = files.Failures()
     pairs = files.progress(inputs, files.targets(inputs, out, ".lic"), "transcoding")

@@ -86,7 +86,7 @@ class Synthesis:
         return out
 
     def igdn(self, name: str, x: Floats) -> Floats:
-        gamma = np.abs(self.tensor(f"{name}.gamma")[:, :, 0, 0])
+        gamma = np.square(self.tensor(f"{name}.root")[:, :, 0, 0])
         mixed = (gamma @ np.square(x).reshape(len(x), -1)).reshape(x.shape)
         out: Floats = x * np.sqrt(np.exp(self.at(f"{name}.log")) + mixed)
         return out

@@ -1,0 +1,107 @@
+"""Refinement: the latents of one image, moved to where they serve that image best.
+
+The analysis was trained to suit all images. For a single one, gradient steps on the latents
+themselves find less rate and less distortion; the decoder stays as it is. Rounding is relaxed by
+stochastic Gumbel annealing (Yang, Bamler and Mandt, Improving Inference for Neural Image
+Compression, NeurIPS 2020): values are drawn between their two neighbours, ever more decidedly.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from .base import Latents, Model
+from .boxes import Box, boxes, grow, within
+from .entropy import UNIT, estimate, nearest
+from .levels import lmbda
+
+__all__ = ["EFFORT_MAX", "refine"]
+
+EFFORT_MAX = 9
+BLOCK = 32  # samples of y that are synthesised at a time, halo not counted: bounds memory
+RATE = 0.01
+WARM, COLD = 0.3, 0.1  # temperature
+EDGE = 1e-3  # how close to its neighbours a value may come before atanh is infinite
+
+
+def _annealed(temperature: float, chance: torch.Generator, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw values between their neighbours; the rate is that of what is drawn."""
+    low = value.detach().floor()
+    share = (value - low).clamp(EDGE, 1 - EDGE)
+    uniform = torch.rand(share.shape, generator=chance, device=share.device)
+    logit = (torch.atanh(share) - torch.atanh(1 - share)) / temperature
+    drawn = low + torch.sigmoid((logit + uniform.clamp(1e-6, 1 - 1e-6).logit()) / temperature)
+    return drawn, drawn
+
+
+@torch.inference_mode(False)
+@torch.enable_grad()
+def refine(
+    model: Model, latents: Latents, x: Tensor, around: Tensor, box: Box, level: int, effort: int
+) -> Latents:
+    """Return better latents of one tile, or the same if none were found.
+
+    Args:
+        model: frozen. latents: (1, C, H, W) each, as `Model.latents` gives them.
+        x: (1, 3, h, w) in [0, 1], what the tile shows; h and w without padding.
+        around: (1, M, H', W'), y of the tile and what surrounds it; box: of the tile, in pixels.
+        level: 100 to 10000. effort: 1 to 9, for 2 to 512 gradient steps.
+    """
+    count = 2**effort
+    where = torch.tensor([float(level)], device=x.device)
+    found = {name: latent.clone().requires_grad_() for name, latent in latents.items()}
+    scene = (around + 0.5).floor()
+
+    def distortion(y_hat: Tensor) -> float:
+        """lambda * squared error in bits; leaves its gradient in y_hat."""
+        return _distortion(model, y_hat, x, scene, box, where)
+
+    chance = torch.Generator(x.device).manual_seed(0)  # one image, one file
+    optimizer = torch.optim.Adam(found.values(), lr=RATE, betas=(0.9, 0.99))
+    for at in range(count):
+        left = 1 - at / count
+        optimizer.param_groups[0]["lr"] = RATE * min(1.0, 2 * left)
+        rounding = partial(_annealed, COLD + (WARM - COLD) * left, chance)
+        decoded, bits = estimate(model, found, where, rounding)
+        y_hat = decoded["y"] / UNIT
+        leaf = y_hat.detach().requires_grad_()
+        distortion(leaf)
+        assert leaf.grad is not None
+        optimizer.zero_grad()
+        torch.autograd.backward(bits.sum() + (leaf.grad * y_hat).sum())
+        optimizer.step()
+
+    def cost(latents: Latents) -> float:
+        with torch.no_grad():
+            decoded, bits = estimate(model, latents, where, nearest)
+        return float(bits) + distortion(decoded["y"] / UNIT)
+
+    better = {name: latent.detach() for name, latent in found.items()}
+    return better if cost(better) < cost(latents) else latents
+
+
+def _distortion(
+    model: Model, y_hat: Tensor, x: Tensor, scene: Tensor, box: Box, where: Tensor
+) -> float:
+    weight = float(lmbda(where)) * 255**2 / 3
+    step = model.pixels
+    top, left, bottom, right = (side // step for side in box)
+    total = 0.0
+    for inner in boxes(bottom - top, right - left, BLOCK):
+        shown = scene.clone()
+        shown[:, :, top:bottom, left:right] = y_hat
+        placed = inner[0] + top, inner[1] + left, inner[2] + top, inner[3] + left
+        near = grow(placed, model.halo, *scene.shape[2:])
+        part = shown[:, :, near[0] : near[2], near[1] : near[3]]
+        part = part.contiguous(memory_format=torch.channels_last)
+        out = within(model.synthesise(part, where), placed, near, 1, step)
+        wanted = x[:, :, inner[0] * step : inner[2] * step, inner[1] * step : inner[3] * step]
+        out = out[:, :, : wanted.shape[2], : wanted.shape[3]]
+        loss = weight * (out - wanted).square().sum()
+        if y_hat.requires_grad:
+            torch.autograd.backward(loss)
+        total += float(loss.detach())
+    return total

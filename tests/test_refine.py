@@ -1,0 +1,100 @@
+"""Effort: refined latents cost less by the true objective, and are latents like any others."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from commands import TINY, run
+from PIL import Image
+from samples import lic, photo
+
+import lic_models
+from lic_models.integer import IntConv2d
+from lic_models.levels import lmbda
+
+QUALITY = 50
+
+
+def cost(data: bytes, x_hat: torch.Tensor, x: torch.Tensor) -> float:
+    """Bits plus lambda times squared error, as training counts."""
+    error = float((x_hat - x).square().sum()) * 255**2 / 3
+    return 8 * len(data) + float(lmbda(100 * QUALITY)) * error
+
+
+@pytest.fixture(scope="module")
+def codec() -> lic_models.Codec:
+    return lic_models.load("tiny", device="cpu")
+
+
+@pytest.mark.parametrize("size", [(128, 128), (100, 70)])
+def test_more_effort_costs_less(codec: lic_models.Codec, size: tuple[int, int]):
+    x = photo(*size)
+    costs = []
+    for effort in (0, 4, 6):
+        data = codec.encode(x, QUALITY, effort=effort)
+        costs.append(cost(data, codec.decode(data)[0], x))
+    assert costs[2] < costs[1] < costs[0]
+    assert costs[2] < 0.98 * costs[0]
+
+
+def test_same_picture_same_bytes(codec: lic_models.Codec):
+    x = photo(64, 64)
+    before = torch.random.get_rng_state()
+    with torch.inference_mode():
+        first = codec.encode(x, QUALITY, effort=2)
+    assert first == codec.encode(x, QUALITY, effort=2)
+    assert torch.equal(torch.random.get_rng_state(), before)  # the caller's chance is his own
+
+
+def test_tiles_are_refined_in_place(codec: lic_models.Codec):
+    x = photo(192, 320)
+    plain, better = (codec.encode(x, QUALITY, tile=64, effort=e) for e in (0, 5))
+    shown = [codec.decode(data)[0] for data in (plain, better)]
+    assert cost(better, shown[1], x) < cost(plain, shown[0], x)
+    # no tile pays for the others, and none is taken for its neighbour
+    for top in range(0, 192, 64):
+        for left in range(0, 320, 64):
+            cut = slice(None), slice(top, top + 64), slice(left, left + 64)
+            errors = [float((each[cut] - x[cut]).square().mean()) for each in shown]
+            assert errors[1] < 1.5 * errors[0]
+
+
+def test_padding_is_nobodys_loss(codec: lic_models.Codec):
+    x = photo(65, 65)
+    plain, better = (codec.encode(x, QUALITY, effort=e) for e in (0, 5))
+    assert len(better) < len(plain)
+
+
+def test_gradients_pass_frozen_layers():
+    layer = IntConv2d(2, 3)
+    layer.freeze(
+        torch.full((3, 2, 1, 1), 5, dtype=torch.int16),
+        torch.zeros(10, 3, dtype=torch.int32),
+        torch.full((3,), 2, dtype=torch.uint8),
+    )
+    a = torch.tensor([4.0, 7.0]).view(1, 2, 1, 1).requires_grad_()
+    out = layer(a, 100)
+    assert torch.equal(out, layer(a.detach(), 100))
+    out.sum().backward()
+    assert torch.allclose(a.grad, torch.full((1, 2, 1, 1), 3 * 5 / 4))
+
+
+def test_save_and_command_line(tmp_path: Path, png: Path):
+    source = Image.open(png)
+    plain, better = (lic(source, effort=effort) for effort in (0, 4))
+    assert plain == lic(source)
+    assert plain != better
+    out = tmp_path / "x.lic"
+    run("encode", png, "-o", out, *TINY, "--effort", 4)
+    assert out.read_bytes() == better
+    run("transcode", out, "-o", tmp_path / "y.lic", "--effort", 1)
+    assert "found 10," in run("encode", png, *TINY, "--effort", 10, code=2).output
+
+
+@pytest.mark.parametrize("effort", [-1, 10, 2.5, "high", True, math.nan])
+def test_bad_effort(effort: object):
+    with pytest.raises(ValueError, match=r"effort: found .* from 0 to 9"):
+        lic(Image.new("RGB", (8, 8)), effort=effort)

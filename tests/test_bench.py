@@ -109,6 +109,36 @@ def test_estimate_covers_tiles(tmp_path: Path) -> None:
 OPTIONS = "--model", "tiny", "--rivals", "jpeg", "--out"
 
 
+def test_published_curves(out: Path, folder: Path, tmp_path: Path) -> None:
+    mine = written(out)["curves"]["tiny"]
+    path = tmp_path / "curves.json"
+    half = [[point["bpp"] * 2, point["psnr"], None] for point in mine]
+    path.write_text(json.dumps({"twice": half, "other": half}))
+    options = *OPTIONS, out, "--quality", "20,50,80", "--curves", path
+    result = bench(folder, *options, "--anchor", "jpeg,twice")
+    assert result.exit_code == 0, result.output
+    summary = {each["coder"]: each for each in written(out)["summary"]}
+    assert summary["tiny"]["bd_psnr"]["twice"] == pytest.approx(-50)
+    assert summary["tiny"]["bd_ms_ssim"]["twice"] is None
+    assert summary["twice"]["bd_psnr"]["twice"] == pytest.approx(0)
+    assert "other" not in summary
+    for bad in ("[]", '{"a": [[1, 2]]}', '{"a": 5}', '{"a": [["x", 1, 2]]}', "nothing"):
+        path.write_text(bad)
+        found = bench(folder, *options)
+        assert found.exit_code == 2
+        assert "--curves" in found.output
+
+
+def test_efforts_are_coders_of_their_own(folder: Path, tmp_path: Path) -> None:
+    options = "--model", "tiny", "--rivals", "none", "--quality", "20,50,80", "--limit", 1
+    result = bench(folder, *options, "--effort", "5,0", "--anchor", "tiny", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    found = written(tmp_path)
+    assert list(found["curves"]) == ["tiny", "tiny effort 5"]
+    gain = found["summary"][1]["bd_psnr"]["tiny"]
+    assert gain < 0
+
+
 def test_a_run_resumes(out: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what is missing is measured; rows of coders not asked for stay."""
     path = out / "results.json"
@@ -169,6 +199,8 @@ def test_foreign_results_are_not_overwritten(folder: Path, tmp_path: Path, conte
     [
         (("--quality", "0,50"), "--quality"),
         (("--quality", "high"), "--quality"),
+        (("--effort", "0,10"), "--effort"),
+        (("--effort", "1", "--estimate"), "--effort"),
         (("--model", "none", "--rivals", "none"), "no rivals either"),
         (("--model", "nosuch"), "tiny"),
         (("--rivals", "jpeg,gif"), "avif-psnr"),

@@ -59,6 +59,15 @@ PAPER = Config(
 TOY = Config(N=12, M=16, Z=4, hyper=8, features=12, slices=4, context=8, hidden=(12, 12), lrp=8)
 
 
+def _residual(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """Return a network that predicts nothing yet."""
+    last = nn.Conv2d(hidden, outputs, 3, padding=1)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+    first = nn.Conv2d(inputs, hidden, 3, padding=1)
+    return nn.Sequential(first, nn.ReLU(inplace=True), last)
+
+
 @register("minnen2020", id=5)
 class Minnen2020(Hyperprior):
     """Slices of channels, coded one after another."""
@@ -79,12 +88,7 @@ class Minnen2020(Hyperprior):
             for n, g in zip(known, c.groups, strict=True)
         )
         self.lrp = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d((n + 1) * c.groups[0], c.lrp, 3, padding=1),
-                nn.ReLU(inplace=True),
-                nn.Conv2d(c.lrp, c.groups[0], 3, padding=1),
-            )
-            for n in known
+            _residual((n + 1) * g, c.lrp, g) for n, g in zip(known, c.groups, strict=True)
         )
 
     def steps_y(self, features: Tensor, level: Any, known: Tensor | None) -> Steps:

@@ -63,6 +63,16 @@ _Threads = Annotated[int | None, typer.Option("--threads", min=1, help="For netw
 _Estimate = Annotated[
     bool, typer.Option("--estimate", help="Compare the models' own estimate of bits too.")
 ]
+_Curves = Annotated[
+    Path | None,
+    typer.Option(
+        "--curves",
+        exists=True,
+        dir_okay=False,
+        help="JSON of curves measured elsewhere, {name: [[bpp, PSNR, MS-SSIM], ...]}; "
+        "those that --anchor names are compared and drawn.",
+    ),
+]
 _Efforts = Annotated[
     str, typer.Option("--effort", help="Of the models' encoders, 0 to 9, between commas.")
 ]
@@ -125,8 +135,7 @@ def _coders(
     return found
 
 
-def _anchors(text: str, found: Sequence[Coder]) -> list[str]:
-    known = [coder.name for coder in found]
+def _anchors(text: str, known: Sequence[str]) -> list[str]:
     anchors = _split(text)
     for name in anchors or [NONE]:
         if name not in known:
@@ -138,14 +147,19 @@ def _anchors(text: str, found: Sequence[Coder]) -> list[str]:
 def _report(
     found: Sequence[Coder],
     rows: dict[str, list[measure.Row]],
+    published: dict[str, list[results.Point]],
     anchors: Sequence[str],
     store: results.Store,
 ) -> None:
-    """Print tables, draw the plot and write what was found beside the rows."""
+    """Print tables, draw the plot and write what was found beside the rows.
+
+    `published` curves are for comparison.
+    """
     from rich.console import Console
 
     curves = {name: results.curve(mine) for name, mine in rows.items()}
-    summaries = results.summarise(rows, curves, anchors)
+    every = {**curves, **published}
+    summaries = results.summarise(rows, every, anchors)
     console = Console(highlight=False)
     for coder in found:
         images = len(rows[coder.name]) // len(coder.qualities)
@@ -160,7 +174,8 @@ def _report(
         peak_memory=memory.peak_memory(),
     )
     picture = store.path.with_name("curves.png")
-    plots.plot(curves, [coder.name for coder in found if coder.device is None], picture)
+    ours = [coder.name for coder in found if coder.device]
+    plots.plot(every, [name for name in every if name not in ours], picture)
     console.print(f"{store.path}  {picture}", soft_wrap=True)
 
 
@@ -189,6 +204,7 @@ def command(
     effort: _Efforts = "0",
     rival: _Rivals = RIVALS,
     anchor: _Anchor = "jpeg",
+    curves: _Curves = None,
     limit: _Limit = None,
     threads: _Threads = None,
     device: options.Device = "auto",
@@ -220,10 +236,13 @@ def command(
             metrics.check_extra()
             rivals.limit_threads(threads)
             found = _coders(models, qualities, rival, efforts, device)
-            anchors = _anchors(anchor, found)
+            with _naming("--curves"):
+                published = results.published(curves) if curves else {}
+            anchors = _anchors(anchor, [*(coder.name for coder in found), *published])
+            published = {name: published[name] for name in anchors if name in published}
             pictures = measure.find(folder, limit)
             versions = {coder.name: measure.version(coder, threads) for coder in found}
             store = results.Store(out / "results.json", versions)
             rows = sweep.measure_all(found, pictures, store, estimate)
-            _report(found, rows, anchors, store)
+            _report(found, rows, published, anchors, store)
     failures.exit()

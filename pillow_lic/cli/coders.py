@@ -54,5 +54,5 @@ RIVALS = {
 def ours(model: str, qualities: tuple[float, ...], device: str, effort: int = 0) -> Coder:
     """Return the coder of one of our models."""
     options = {"model": model, "device": device, "effort": effort}
-    name = f"{model}, effort {effort}" if effort else model
+    name = f"{model} effort {effort}" if effort else model
     return Coder(name, ".lic", options, qualities, device)

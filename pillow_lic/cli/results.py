@@ -16,7 +16,7 @@ from . import files, metrics
 from .coders import Coder
 from .measure import Picture, Row
 
-__all__ = ["Point", "Store", "Summary", "curve", "summarise"]
+__all__ = ["Point", "Store", "Summary", "curve", "published", "summarise"]
 
 SAVE_EVERY = 5.0  # seconds: what an interrupted run may lose
 GAIN_RANGE = 0.15, 1.0  # bits per pixel in which photos are mostly used
@@ -24,7 +24,10 @@ GAIN_RANGE = 0.15, 1.0  # bits per pixel in which photos are mostly used
 
 @dataclass(frozen=True)
 class Point:
-    """One quality of one coder: means over images, but medians of times."""
+    """One quality of one coder: means over images, but medians of times.
+
+    What a published curve does not say is NaN.
+    """
 
     quality: float
     bpp: float
@@ -121,13 +124,39 @@ def curve(rows: Sequence[Row]) -> list[Point]:
     return points
 
 
+def published(path: Path) -> dict[str, list[Point]]:
+    """Read curves that others measured: {name: [[bpp, PSNR, MS-SSIM], ...]}, null if unknown.
+
+    Raises ValueError if the file holds something else.
+    """
+    curves: dict[str, list[Point]] = {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        for name, points in found.items():
+            values = [[math.nan if v is None else float(v) for v in point] for point in points]
+            curves[name] = [
+                Point(math.nan, bpp, psnr, ms_ssim, math.nan, math.nan)
+                for bpp, psnr, ms_ssim in values
+            ]
+    except (ValueError, TypeError, AttributeError) as error:
+        allowed = "allowed is {name: [[bpp, PSNR, MS-SSIM], ...]}"
+        raise ValueError(f"{path}: found no curves ({error}), {allowed}") from error
+    return curves
+
+
 def _number(value: float) -> float | None:
     """JSON has no NaN."""
     return None if math.isnan(value) else value
 
 
+def _known(points: Sequence[Point], measure: str) -> list[tuple[float, float]]:
+    """Return the points of a curve that have a measure, as (rate, measure)."""
+    pairs = [(point.bpp, getattr(point, measure)) for point in points]
+    return [(rate, value) for rate, value in pairs if not math.isnan(value)]
+
+
 def _bd_rate(ours: Sequence[Point], theirs: Sequence[Point], measure: str) -> float | None:
-    pairs = [[(point.bpp, getattr(point, measure)) for point in each] for each in (ours, theirs)]
+    pairs = [_known(ours, measure), _known(theirs, measure)]
     try:
         return _number(metrics.bd_rate(*pairs))
     except ValueError:  # a curve of one point, say
@@ -135,17 +164,17 @@ def _bd_rate(ours: Sequence[Point], theirs: Sequence[Point], measure: str) -> fl
 
 
 def _least_gain(ours: Sequence[Point], theirs: Sequence[Point]) -> float | None:
-    pairs = [[(point.bpp, point.psnr) for point in each] for each in (ours, theirs)]
-    return _number(metrics.least_gain(pairs[0], pairs[1], *GAIN_RANGE))
+    pairs = [_known(ours, "psnr"), _known(theirs, "psnr")]
+    return _number(metrics.least_gain(pairs[0], pairs[1], *GAIN_RANGE)) if all(pairs) else None
 
 
 def summarise(
     rows: Mapping[str, Sequence[Row]], curves: Mapping[str, Sequence[Point]], anchors: Sequence[str]
 ) -> list[Summary]:
-    """Compare the curve of every coder with those of the anchors."""
+    """Compare every curve with those of the anchors; published ones have no rows."""
     found = []
     for name, points in curves.items():
-        coded = [row for row in rows[name] if row.estimated_bits is not None]
+        coded = [row for row in rows.get(name, ()) if row.estimated_bits is not None]
         bits = 8 * sum(row.payload_bytes or 0 for row in coded)
         steps = itertools.pairwise(points)
         found.append(

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import lic_models
 from lic_models import registry, weights
 from lic_models.levels import LEVEL_MAX, LEVEL_MIN
-from lic_models.train.__main__ import app
+from lic_models.train.__main__ import _fitting, app
 from lic_models.train.data import Photos, find
 from lic_models.train.linear import arrange, linear_start
 from lic_models.train.objective import TRANSFORMS, Objective
@@ -124,6 +124,14 @@ def test_transforms_can_be_shared(photos: Path, tmp_path: Path):
     for name, tensor in after.items():
         shared = name.partition(".")[0] in TRANSFORMS
         assert torch.equal(tensor, before[name]) == shared or not before[name].any(), name
+
+
+def test_what_fits_is_taken():
+    own = {"h_a": torch.zeros(2), "h_s": torch.zeros(3), "lrp": torch.zeros(1)}
+    other = {"h_a": torch.ones(2), "h_s": torch.ones(4), "spatial": torch.ones(1)}
+    found = _fitting(own, other)
+    assert list(found) == list(own)
+    assert [float(tensor.sum()) for tensor in found.values()] == [2, 0, 0]
 
 
 def test_crops_are_pixels_of_the_photos(photos: Path):

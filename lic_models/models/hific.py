@@ -36,6 +36,7 @@ class Config(HyperWidths):
     chains at 1/2, 1/4 and 1/8; blocks: residual blocks of G; hidden: of the parameter network.
     """
 
+    M: int = 192  # fewer than others: it is made for low rates
     widths: tuple[int, int, int, int, int] = (8, 32, 64, 96, 192)
     chain: tuple[int, int, int] = (12, 48, 96)
     blocks: int = 3

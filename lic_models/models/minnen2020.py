@@ -42,7 +42,7 @@ class Config(GdnWidths):
     prediction.
     """
 
-    slices: int = 6
+    slices: int = 8
     support: int = 5
     context: int = 96
     hidden: tuple[int, int] = (160, 96)

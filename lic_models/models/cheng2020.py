@@ -48,6 +48,7 @@ class Config(HyperWidths):
 
 PAPER = Config(
     widths=(192, 192, 192),
+    M=192,
     Z=192,
     units=3,
     hyper=192,

@@ -15,7 +15,7 @@ from PIL import Image, features
 from samples import HEADER, join, lic, picture, split
 
 from pillow_lic import container
-from pillow_lic.cli import demo
+from pillow_lic.cli import demo, measure
 
 
 def information(path: Path, code: int = 0) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def test_demo_gives_rivals_enough_bytes(tmp_path: Path) -> None:
 
     pixels = np.asarray(picture(size=(64, 64)))
     for size in (1, 900, 10**6):
-        quality, found = demo.at_size(RIVALS["jpeg"], pixels, size, tmp_path)
+        quality, found = measure.at_size(RIVALS["jpeg"], pixels, size, tmp_path)
         assert found.size >= size or quality == 100
     assert quality == 100
 

@@ -17,6 +17,7 @@ from . import (
     info,
     models,
     strip,
+    texture,
     thumbnail,
     transcode,
     verify,
@@ -32,7 +33,7 @@ app = typer.Typer(
 )
 commands = (
     encode, decode, transcode, strip, thumbnail,
-    info, verify, models, demo, bench,
+    info, verify, models, demo, bench, texture,
     autoload, desktop,
 )  # fmt: skip
 for module in commands:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -87,27 +86,6 @@ _Photo = Annotated[
 ]
 
 
-@contextmanager
-def _naming(option: str) -> Iterator[None]:
-    """Turn what is wrong with an option's value into an error that names the option."""
-    try:
-        yield
-    except typer.BadParameter as error:
-        error.param_hint = option
-        raise
-    except (ValueError, LookupError) as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
-
-
-@contextmanager
-def _missing_extra() -> Iterator[None]:
-    """Turn the lack of a package into an expected failure."""
-    try:
-        yield
-    except ImportError as error:
-        raise OSError(str(error)) from error
-
-
 def _split(text: str) -> list[str]:
     """Return the words of a comma-separated list, each once, in order."""
     words = [word.strip() for word in text.split(",")]
@@ -122,9 +100,9 @@ def _coders(
     device: str,
 ) -> list[Coder]:
     """Return rivals, then models, having loaded every model."""
-    with _naming("--rivals"):
+    with options.naming("--rivals"):
         found = rivals.choose(_split(rival_names))
-    with _naming("--model"):
+    with options.naming("--model"):
         for name in names:
             for effort in efforts:
                 coder = coders.ours(name, tuple(qualities), device, effort)
@@ -217,9 +195,9 @@ def command(
     """
     if folder is None and time_photo is None:
         raise typer.BadParameter("found neither a folder nor --time-photo", param_hint="FOLDER")
-    with _naming("--quality"):
+    with options.naming("--quality"):
         qualities = options.quality_list(QUALITIES if quality is None else quality)
-    with _naming("--effort"):
+    with options.naming("--effort"):
         efforts = options.effort_list(effort)
     if estimate and any(efforts):
         raise typer.BadParameter(
@@ -227,7 +205,7 @@ def command(
         )
     models = [name for name in dict.fromkeys(model or ["elic"]) if name != NONE]
     failures = files.Failures()
-    with failures.caught(), _missing_extra():
+    with failures.caught(), files.missing_extra():
         out.mkdir(parents=True, exist_ok=True)
         if time_photo is not None:
             at = [PHOTO_QUALITY] if quality is None else qualities
@@ -236,7 +214,7 @@ def command(
             metrics.check_extra()
             rivals.limit_threads(threads)
             found = _coders(models, qualities, rival, efforts, device)
-            with _naming("--curves"):
+            with options.naming("--curves"):
                 published = results.published(curves) if curves else {}
             anchors = _anchors(anchor, [*(coder.name for coder in found), *published])
             published = {name: published[name] for name in anchors if name in published}

@@ -17,29 +17,12 @@ from .panels import Panel, side_by_side
 if TYPE_CHECKING:
     from .metrics import Pixels
 
-__all__ = ["at_size", "command"]
+__all__ = ["command"]
 
 # Bundled photos, and the point around which the picture shows a detail.
 PHOTOS = {"kitten": (0.44, 0.54), "parakeet": (0.50, 0.30)}
 RIVALS = ("jpeg", "webp", "avif")
 _OUT = Path("lic-demo.png")
-
-
-def at_size(coder: Coder, pixels: Pixels, size: int, folder: Path) -> tuple[int, Coded]:
-    """Return the lowest quality whose file is not smaller than `size`, and that file decoded.
-
-    So a rival never gets fewer bytes than we took, unless its best quality takes fewer.
-    """
-    low, high = 1, 100
-    found: dict[int, Coded] = {}
-    while low < high:
-        middle = (low + high) // 2
-        found[middle] = measure.code(coder, middle, pixels, folder)
-        if found[middle].size >= size:
-            high = middle
-        else:
-            low = middle + 1
-    return low, found.get(low) or measure.code(coder, low, pixels, folder)
 
 
 def _load(photo: str) -> tuple[Pixels, tuple[float, float]]:
@@ -79,7 +62,7 @@ def _panels(pixels: Pixels, ours: Coder, quality: float) -> list[Panel]:
                 typer.echo(f"lic: left out: {error}", err=True)
                 continue
             status.update(f"{name}: looking for the quality that takes {first.size:,} bytes")
-            add(name.upper(), *at_size(coders.RIVALS[name], pixels, first.size, folder))
+            add(name.upper(), *measure.at_size(coders.RIVALS[name], pixels, first.size, folder))
     return panels
 
 

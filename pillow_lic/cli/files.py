@@ -13,7 +13,16 @@ from pathlib import Path
 
 import typer
 
-__all__ = ["Failures", "atomic", "progress", "reading", "targets", "tiles", "write_text"]
+__all__ = [
+    "Failures",
+    "atomic",
+    "missing_extra",
+    "progress",
+    "reading",
+    "targets",
+    "tiles",
+    "write_text",
+]
 
 TILES_SHOWN = 4  # an image of fewer is done before a bar would help
 
@@ -59,6 +68,15 @@ def reading(source: Path) -> Iterator[None]:
         yield
     except _DAMAGE as error:
         raise OSError(f"{source}: cannot be read: {error}") from error
+
+
+@contextmanager
+def missing_extra() -> Iterator[None]:
+    """Turn the lack of a package into an expected failure."""
+    try:
+        yield
+    except ImportError as error:
+        raise OSError(str(error)) from error
 
 
 def progress(

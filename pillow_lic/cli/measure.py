@@ -21,6 +21,7 @@ __all__ = [
     "Coded",
     "Picture",
     "Row",
+    "at_size",
     "code",
     "compare",
     "estimate",
@@ -159,6 +160,23 @@ def code(coder: Coder, quality: float, pixels: Pixels, folder: Path) -> Coded:
         end = time.perf_counter()
         back = np.array(decoded.convert("RGB"))
     return Coded(back, path, path.stat().st_size, saved - start, end - saved)
+
+
+def at_size(coder: Coder, pixels: Pixels, size: int, folder: Path) -> tuple[int, Coded]:
+    """Return the lowest quality whose file is not smaller than `size`, and that file decoded.
+
+    So what is compared never gets fewer bytes, unless its best quality takes fewer.
+    """
+    low, high = 1, 100
+    found: dict[int, Coded] = {}
+    while low < high:
+        middle = (low + high) // 2
+        found[middle] = code(coder, middle, pixels, folder)
+        if found[middle].size >= size:
+            high = middle
+        else:
+            low = middle + 1
+    return low, found.get(low) or code(coder, low, pixels, folder)
 
 
 def compare(

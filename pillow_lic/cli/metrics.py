@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 MS_SSIM_SIDE = 161  # pixels: a window of 11 must fit after four halvings
-_EXTRA = "matplotlib", "pytorch_msssim", "scipy"
+_EXTRA = "matplotlib", "pytorch_msssim", "pywt", "scipy"
 
 Curve = Sequence[tuple[float, float]]  # of (rate, measure), in any order
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +21,7 @@ __all__ = [
     "TargetSize",
     "Tile",
     "effort_list",
+    "naming",
     "quality_list",
 ]
 
@@ -65,6 +67,18 @@ def _preview(given: int) -> int | None:
     from .. import _preview
 
     return _preview.edge_of(given)
+
+
+@contextmanager
+def naming(option: str) -> Iterator[None]:
+    """Turn what is wrong with an option's value into an error that names the option."""
+    try:
+        yield
+    except typer.BadParameter as error:
+        error.param_hint = option
+        raise
+    except (ValueError, LookupError) as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def effort_list(text: str) -> list[int]:

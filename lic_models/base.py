@@ -83,6 +83,13 @@ class Model(nn.Module, ABC):
         """Map images (B, 3, H, W) in [0, 1] to y, real-valued, in units of a step."""
 
     @abstractmethod
+    def regain(self, y: Tensor, before: Tensor, after: Tensor) -> Tensor:
+        """Bring what `analyse` gave at one level to another nearby, without the transform.
+
+        Nearly what `analyse` gives there: the transform itself depends on the level a little.
+        """
+
+    @abstractmethod
     def latents(self, y: Tensor, level: Tensor) -> Latents:
         """Return everything that is coded: y itself and the hyper-latents made from it."""
 

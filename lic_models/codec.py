@@ -32,11 +32,13 @@ BLOCK = 1024  # pixels a transform works on at a time, halo not counted
 TILE_UNIT = 64
 TILE_PIXELS_MAX = 1 << 24  # a tile's latents are coded as a whole: this bounds memory
 WHITE = {torch.uint8: 255, torch.int32: 65535}
+REUSE = 500  # levels: as far as an analysis serves others, at 1 % more bytes at the most
 GREY = {8: 128, 16: 32896}  # of a tile that is lost, by depth
 _HEAD = struct.Struct("<IIHB")  # width, height, level, tile / 64
 _LENGTH = struct.Struct("<I")
 
 Pixels = NDArray[Any]  # uint8 or uint16
+Kept = dict[int, tuple[int, Tensor]]  # an analysis by its first row: its level and y
 
 
 class Coded(NamedTuple):
@@ -70,27 +72,34 @@ class Codec:
         tile: int,
         on_tile: Callable[[], object] | None = None,
         effort: int = 0,
+        kept: Kept | None = None,
     ) -> list[bytes]:
         """Code an image: uint8 or uint16 (H, W, 3), or float (3, H, W) in [0, 1].
 
         `level` is 100 * quality, `tile` the edge of a tile in pixels, a multiple of 64, or 0 for
         one tile. Returns the payloads in raster order; `on_tile` is called after each. An `effort`
-        above 0, up to 9, takes 2^effort gradient steps on each tile's latents.
+        above 0, up to 9, takes 2^effort gradient steps on each tile's latents. Calls for one image
+        that pass the same `kept`, empty at first, share analyses at levels close to each other.
         """
         payloads = []
-        for latents in self._latents(pixels, level, tile, effort):
+        for latents in self._latents(pixels, level, tile, effort, kept):
             payloads.append(coding.encode(self.model, latents, level)[0])
             if on_tile:
                 on_tile()
         return payloads
 
     def encode_seen(
-        self, pixels: Pixels | Tensor, level: int, tile: int, effort: int = 0
+        self,
+        pixels: Pixels | Tensor,
+        level: int,
+        tile: int,
+        effort: int = 0,
+        kept: Kept | None = None,
     ) -> tuple[list[bytes], Pixels]:
         """Return what `encode_tiles` does and what `decode_tiles` makes of it, in less time."""
         coded = [
             coding.encode(self.model, each, level)
-            for each in self._latents(pixels, level, tile, effort)
+            for each in self._latents(pixels, level, tile, effort, kept)
         ]
         height, width = _image(pixels).shape[1:]
         cut = boxes(*self._padded(height, width), tile)
@@ -108,7 +117,12 @@ class Codec:
         return sum(float(estimate(self.model, z_y, where, nearest)[1]) for z_y in found)
 
     def _latents(
-        self, pixels: Pixels | Tensor, level: int, tile: int, effort: int = 0
+        self,
+        pixels: Pixels | Tensor,
+        level: int,
+        tile: int,
+        effort: int = 0,
+        kept: Kept | None = None,
     ) -> Iterator[Latents]:
         """Analyse an image; yields what is coded, tile by tile in raster order."""
         image = _image(pixels)
@@ -122,7 +136,7 @@ class Codec:
         for upper in range(0, height, band):
             rows = upper, 0, min(upper + band, height), width
             seen = grow(rows, margin, height, width)
-            y = self._analyse(image, level, seen[0], seen[2])
+            y = self._analyse_near(image, level, seen[0], seen[2], kept)
             for box in boxes(rows[2] - upper, width, tile):
                 here = shift(box, shift(seen, rows))
                 with torch.inference_mode():
@@ -308,6 +322,20 @@ class Codec:
             target = shift(box, (upper, 0, lower, width))
             window(y, target, step).copy_(inner)
         return y
+
+    @torch.inference_mode()
+    def _analyse_near(
+        self, image: Tensor, level: int, upper: int, lower: int, kept: Kept | None
+    ) -> Tensor:
+        """`_analyse`, or what has been kept of it at a level nearby."""
+        if kept is None or image[0].numel() > TILE_PIXELS_MAX:  # keeping it would take memory
+            return self._analyse(image, level, upper, lower)
+        if upper in kept and abs(kept[upper][0] - level) <= REUSE:
+            before, y = kept[upper]
+            levels = (torch.tensor([float(at)], device=self.device) for at in (before, level))
+            return self.model.regain(y, *levels)
+        kept[upper] = level, self._analyse(image, level, upper, lower)
+        return kept[upper][1]
 
     @torch.inference_mode()
     def _synthesise(

@@ -75,6 +75,10 @@ class Transformed(Model):
         y: Tensor = self.gain(self.g_a(x - 0.5, level).float(), level)
         return y
 
+    def regain(self, y: Tensor, before: Tensor, after: Tensor) -> Tensor:
+        gained: Tensor = self.gain(y / self.gain(torch.ones_like(y[:, :, :1, :1]), before), after)
+        return gained
+
     def synthesise(self, y_hat: Tensor, level: Tensor) -> Tensor:
         out: Tensor = self.g_s(self.inverse_gain(y_hat, level), level).float() + 0.5
         return out

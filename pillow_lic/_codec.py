@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from . import alpha
 from ._modes import narrow
-from ._rate import Target, search
+from ._rate import Target, guess, search
 from .container import Header, Parts, Timing, write_frames
 from .errors import LicError, ModelError, PayloadError, UnknownModelError, WeightsNotFoundError
 from .header import LEVELS, MODES
@@ -19,7 +19,7 @@ from .header import LEVELS, MODES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lic_models.codec import Codec, Pixels
+    from lic_models.codec import Codec, Kept, Pixels
 
     from .header import Box
 
@@ -153,10 +153,16 @@ def encode(
             at = header._replace(level=level)
             return b"".join(write_frames(at, metadata, timing, zip(planes, coded, strict=True)))
 
+        keep = target and len(frames) == 1  # of many, what is kept would take memory
+        kept: list[Kept | None] = [{} if keep else None for _ in frames]
+
         def plainly(level: int) -> bytes:
             return whole(
                 level,
-                (codec.encode_tiles(colours(f), level, tile, on_tile, effort) for f in frames),
+                (
+                    codec.encode_tiles(colours(frame), level, tile, on_tile, effort, each)
+                    for frame, each in zip(frames, kept, strict=True)
+                ),
             )
 
         if target is None:
@@ -168,16 +174,17 @@ def encode(
                 files[level] = plainly(level)
                 return len(files[level])
             coded, errors = [], []
-            for frame in frames:
+            for frame, each in zip(frames, kept, strict=True):
                 rgb = colours(frame)
-                payloads, seen = codec.encode_seen(rgb, level, tile, effort)
+                payloads, seen = codec.encode_seen(rgb, level, tile, effort, each)
                 coded.append(payloads)
                 seen = grey(seen) if mode.startswith("L") else seen
                 errors.append(np.square((seen.astype(np.float32) - rgb) / (2**depth - 1)).mean())
             files[level] = whole(level, coded)
             return float(-10 * np.log10(max(np.mean(errors), 1e-9)))
 
-        return files[search(target, measure)]
+        start = guess(target, colours(frames[0]), len(frames))
+        return files[search(target, measure, start)]
 
 
 def grey(rgb: Pixels) -> Pixels:

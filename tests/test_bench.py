@@ -139,6 +139,16 @@ def test_efforts_are_coders_of_their_own(folder: Path, tmp_path: Path) -> None:
     assert gain < 0
 
 
+def test_rate_control_is_a_coder_of_its_own(folder: Path, tmp_path: Path) -> None:
+    options = "--model", "tiny", "--rivals", "none", "--quality", "20,80", "--limit", 1
+    result = bench(folder, *options, "--target-bpp", "0.2,0.4", "--anchor", "tiny", "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    curves = written(tmp_path)["curves"]
+    assert list(curves) == ["tiny", "tiny target_bpp"]
+    for point in curves["tiny target_bpp"]:
+        assert 0.95 * point["quality"] < point["bpp"] <= point["quality"]
+
+
 def test_a_run_resumes(out: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what is missing is measured; rows of coders not asked for stay."""
     path = out / "results.json"
@@ -201,6 +211,8 @@ def test_foreign_results_are_not_overwritten(folder: Path, tmp_path: Path, conte
         (("--quality", "high"), "--quality"),
         (("--effort", "0,10"), "--effort"),
         (("--effort", "1", "--estimate"), "--effort"),
+        (("--target-bpp", "0,1"), "--target-bpp"),
+        (("--target-bpp", "nan"), "--target-bpp"),
         (("--model", "none", "--rivals", "none"), "no rivals either"),
         (("--model", "nosuch"), "tiny"),
         (("--rivals", "jpeg,gif"), "avif-psnr"),

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from samples import EXIF, lic, opened
 
+import lic_models
+from lic_models.codec import Codec, Kept
 from pillow_lic import _rate
-from pillow_lic._rate import Target, search
+from pillow_lic._rate import Guess, Target, guess, search
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +96,15 @@ def test_the_command(photo: Image.Image, tmp_path: Path):
     assert "above 0" in result.stderr
 
 
-@given(st.floats(-6, -1), st.floats(1.5, 9), st.floats(0.3, 3), st.floats(0.02, 0.98))
-def test_few_encodes_on_any_curve(start: float, rise: float, bend: float, share: float):
-    """Curves much steeper, flatter and more bent than those of pictures."""
+@given(
+    st.floats(-6, -1),
+    st.floats(1.5, 9),
+    st.floats(0.3, 3),
+    st.floats(0.02, 0.98),
+    st.integers(100, 10000),
+)
+def test_few_encodes_on_any_curve(start: float, rise: float, bend: float, share: float, first: int):
+    """Curves much steeper, flatter and more bent than those of pictures, and any first guess."""
     asked: list[int] = []
 
     def measure(level: int) -> float:
@@ -104,12 +112,12 @@ def test_few_encodes_on_any_curve(start: float, rise: float, bend: float, share:
         return math.exp(start + 15 + rise * ((level - 100) / 9900) ** bend)
 
     goal = math.exp(start + 15 + rise * share)
-    found = search(_rate.wanted({"target_size": goal}, (1, 1)), measure)
+    found = search(_rate.wanted({"target_size": goal}, (1, 1)), measure, Guess(first, 3.3e-4))
     assert measure(found) <= goal * (1 + 1e-9)
     assert len(asked) <= _rate.ENCODES_MAX + 1
 
 
-def test_usual_curves_take_three():
+def test_usual_curves_take_three_from_the_middle():
     """Sizes as those of photos: 0.09, 0.55 and 2.06 bits per pixel at quality 5, 50 and 100."""
     asked: list[int] = []
 
@@ -120,7 +128,52 @@ def test_usual_curves_take_three():
     counts = []
     for size in (120e3, 300e3, 500e3, 800e3, 1.5e6):
         asked.clear()
-        found = search(Target("target_size", size, 0.01, 3.3e-4), measure)
+        found = search(Target("target_size", size, 0.01), measure, Guess(5050, 3.3e-4))
         counts.append(len(asked))
         assert 0.99 * size - 1 <= measure(found) <= size
     assert sum(counts) / len(counts) <= 4
+
+
+def test_guesses_rise_with_what_is_wanted(photo: Image.Image):
+    pixels = np.asarray(photo)
+    for name, values in (("target_size", (3e3, 5e3, 8e3)), ("target_psnr", (26, 30, 34))):
+        targets = [_rate.wanted({name: value}, photo.size) for value in values]
+        levels = [guess(target, pixels).level for target in targets if target]
+        assert 100 < levels[0] < levels[1] < levels[2] < 10000
+        wide = pixels.astype(np.uint16) * 257
+        assert [guess(target, wide).level for target in targets if target] == levels
+    frames = guess(Target("target_size", 15e3, 0.01), pixels, 3)
+    assert frames == guess(Target("target_size", 5e3, 0.01), pixels)
+    for size, level in ((1, 100), (1e9, 10000)):
+        assert guess(Target("target_size", size, 0.01), pixels).level == level
+    assert guess(Target("target_psnr", 40, 0.05), np.zeros((8, 9, 3), np.uint8)).slope > 0
+
+
+def test_a_finer_picture_needs_a_lower_level(photo: Image.Image):
+    target = Target("target_size", 5e3, 0.01)
+    smooth = photo.resize((64, 48)).resize(photo.size, Image.Resampling.BICUBIC)
+    assert guess(target, np.asarray(smooth)).level > guess(target, np.asarray(photo)).level + 500
+
+
+def test_levels_nearby_share_an_analysis(photo: Image.Image, monkeypatch: pytest.MonkeyPatch):
+    codec = lic_models.load("tiny", "cpu")
+    pixels = np.asarray(photo)
+    analysed: list[int] = []
+
+    def counted(self: Codec, image: Any, level: int, *rows: int) -> Any:
+        analysed.append(level)
+        return original(self, image, level, *rows)
+
+    original = Codec._analyse
+    monkeypatch.setattr(Codec, "_analyse", counted)
+    kept: Kept = {}
+    found = {at: codec.encode_tiles(pixels, at, 0, kept=kept) for at in (5000, 5001, 5500, 5501)}
+    assert analysed == [5000, 5501]
+    for level in found:
+        fresh = codec.encode_tiles(pixels, level, 0)
+        assert len(found[level][0]) == pytest.approx(len(fresh[0]), rel=0.03)
+        if level in (5000, 5501):
+            assert found[level] == fresh
+        shown = [codec.decode_tiles(each, 256, 192, level, 0) for each in (found[level], fresh)]
+        errors = [np.square(image.astype(float) - pixels).mean() for image in shown]
+        assert errors[0] == pytest.approx(errors[1], rel=0.03)

@@ -75,6 +75,10 @@ _Curves = Annotated[
 _Efforts = Annotated[
     str, typer.Option("--effort", help="Of the models' encoders, 0 to 9, between commas.")
 ]
+_Rates = Annotated[
+    str | None,
+    typer.Option("--target-bpp", help="Measure rate control too, at these rates, between commas."),
+]
 _Photo = Annotated[
     Path | None,
     typer.Option(
@@ -97,6 +101,7 @@ def _coders(
     qualities: Sequence[float],
     rival_names: str,
     efforts: Sequence[int],
+    rates: Sequence[float],
     device: str,
 ) -> list[Coder]:
     """Return rivals, then models, having loaded every model."""
@@ -108,6 +113,8 @@ def _coders(
                 coder = coders.ours(name, tuple(qualities), device, effort)
                 measure.fingerprint(coder)
                 found.append(coder)
+                if rates:
+                    found.append(coders.searching(coder, "target_bpp", tuple(rates)))
     if not found:
         raise typer.BadParameter("found none, and no rivals either", param_hint="--model")
     return found
@@ -180,6 +187,7 @@ def command(
     model: _Models = None,
     quality: _Qualities = None,
     effort: _Efforts = "0",
+    target_bpp: _Rates = None,
     rival: _Rivals = RIVALS,
     anchor: _Anchor = "jpeg",
     curves: _Curves = None,
@@ -199,6 +207,8 @@ def command(
         qualities = options.quality_list(QUALITIES if quality is None else quality)
     with options.naming("--effort"):
         efforts = options.effort_list(effort)
+    with options.naming("--target-bpp"):
+        rates = options.rate_list(target_bpp) if target_bpp else []
     if estimate and any(efforts):
         raise typer.BadParameter(
             "found both, and the estimate is of effort 0", param_hint="--estimate, --effort"
@@ -213,7 +223,7 @@ def command(
         if folder is not None:
             metrics.check_extra()
             rivals.limit_threads(threads)
-            found = _coders(models, qualities, rival, efforts, device)
+            found = _coders(models, qualities, rival, efforts, rates, device)
             with options.naming("--curves"):
                 published = results.published(curves) if curves else {}
             anchors = _anchors(anchor, [*(coder.name for coder in found), *published])

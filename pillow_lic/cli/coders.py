@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-__all__ = ["RIVALS", "Coder", "ours"]
+__all__ = ["RIVALS", "Coder", "ours", "searching"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Coder:
         options: for `save`, beside the quality.
         qualities: that `lic bench` measures unless told others; of rivals, about 0.1 to 2.5 bpp.
         device: where to decode; None where there is no choice.
+        scale: the option of `save` that `qualities` are values of.
     """
 
     name: str
@@ -25,10 +26,11 @@ class Coder:
     options: dict[str, Any] = field(default_factory=dict)
     qualities: tuple[float, ...] = ()
     device: str | None = None
+    scale: str = "quality"
 
     def save_options(self, quality: float) -> dict[str, Any]:
         """Return all options for `save`; rivals take whole numbers only."""
-        return {**self.options, "quality": quality if self.device else round(quality)}
+        return {**self.options, self.scale: quality if self.device else round(quality)}
 
 
 _AVIF = {"subsampling": "4:2:0", "speed": 6}
@@ -56,3 +58,8 @@ def ours(model: str, qualities: tuple[float, ...], device: str, effort: int = 0)
     options = {"model": model, "device": device, "effort": effort}
     name = f"{model} effort {effort}" if effort else model
     return Coder(name, ".lic", options, qualities, device)
+
+
+def searching(coder: Coder, scale: str, values: tuple[float, ...]) -> Coder:
+    """Return that coder of ours with rate control: `values` of `scale` in place of qualities."""
+    return replace(coder, name=f"{coder.name} {scale}", scale=scale, qualities=values)

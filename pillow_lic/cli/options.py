@@ -23,6 +23,7 @@ __all__ = [
     "effort_list",
     "naming",
     "quality_list",
+    "rate_list",
 ]
 
 
@@ -87,16 +88,29 @@ def effort_list(text: str) -> list[int]:
     return sorted({_effort(int(word) if word.isdecimal() else word) for word in words})
 
 
-def quality_list(text: str) -> list[float]:
-    """Return the numbers of a comma-separated list, in order; BadParameter names a bad one."""
+def _numbers(text: str) -> list[float]:
     try:
-        values = [float(word) for word in text.split(",")]
+        return sorted({float(word) for word in text.split(",")})
     except ValueError as error:
         raise typer.BadParameter(f"found {text!r}, allowed are numbers between commas") from error
+
+
+def rate_list(text: str) -> list[float]:
+    """Return the positive numbers of a comma-separated list, in order, as `quality_list` does."""
+    values = _numbers(text)
+    for value in values:
+        if not 0 < value < math.inf:
+            raise typer.BadParameter(f"found {value:g}, allowed is a number above 0")
+    return values
+
+
+def quality_list(text: str) -> list[float]:
+    """Return the numbers of a comma-separated list, in order; BadParameter names a bad one."""
+    values = _numbers(text)
     for value in values:
         if not 1 <= value <= 100:  # NaN fails too
             raise typer.BadParameter(f"found {value:g}, allowed is 1 to 100")
-    return sorted(set(values))
+    return values
 
 
 Model = Annotated[

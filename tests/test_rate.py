@@ -177,3 +177,17 @@ def test_levels_nearby_share_an_analysis(photo: Image.Image, monkeypatch: pytest
         shown = [codec.decode_tiles(each, 256, 192, level, 0) for each in (found[level], fresh)]
         errors = [np.square(image.astype(float) - pixels).mean() for image in shown]
         assert errors[0] == pytest.approx(errors[1], rel=0.03)
+
+
+def test_analyses_of_several_bands_are_kept_apart(photo: Image.Image):
+    """A tall image of small tiles is analysed a band of rows at a time."""
+    codec = lic_models.load("tiny", "cpu")
+    pixels = np.asarray(photo.resize((64, 1160)))
+    kept: Kept = {}
+    first = codec.encode_tiles(pixels, 5000, 64, kept=kept)
+    assert sorted(kept) == [0, 1024]
+    assert first == codec.encode_tiles(pixels, 5000, 64)
+    assert codec.encode_tiles(pixels, 5000, 64, kept=kept) == first
+    near = codec.encode_tiles(pixels, 5300, 64, kept=kept)
+    fresh = codec.encode_tiles(pixels, 5300, 64)
+    assert sum(map(len, near)) == pytest.approx(sum(map(len, fresh)), rel=0.03)

@@ -110,10 +110,10 @@ OPTIONS = "--model", "tiny", "--rivals", "jpeg", "--out"
 
 
 def test_published_curves(out: Path, folder: Path, tmp_path: Path) -> None:
-    mine = written(out)["curves"]["tiny"]
+    mine, jpeg = (written(out)["curves"][name] for name in ("tiny", "jpeg"))
     path = tmp_path / "curves.json"
     half = [[point["bpp"] * 2, point["psnr"], None] for point in mine]
-    path.write_text(json.dumps({"twice": half, "other": half}))
+    path.write_text(json.dumps({"twice": half, "other": half, "jpeg": half}))
     options = *OPTIONS, out, "--quality", "20,50,80", "--curves", path
     result = bench(folder, *options, "--anchor", "jpeg,twice")
     assert result.exit_code == 0, result.output
@@ -122,6 +122,8 @@ def test_published_curves(out: Path, folder: Path, tmp_path: Path) -> None:
     assert summary["tiny"]["bd_ms_ssim"]["twice"] is None
     assert summary["twice"]["bd_psnr"]["twice"] == pytest.approx(0)
     assert "other" not in summary
+    assert written(out)["curves"]["jpeg"] == jpeg  # what is measured here comes first
+    assert summary["jpeg"]["bpp"] == [jpeg[0]["bpp"], jpeg[-1]["bpp"]]
     for bad in ("[]", '{"a": [[1, 2]]}', '{"a": 5}', '{"a": [["x", 1, 2]]}', "nothing"):
         path.write_text(bad)
         found = bench(folder, *options)

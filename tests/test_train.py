@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import lic_models
 from lic_models import registry, weights
 from lic_models.levels import LEVEL_MAX, LEVEL_MIN
+from lic_models.train import data
 from lic_models.train.__main__ import _fitting, app
 from lic_models.train.data import Photos, find
 from lic_models.train.linear import arrange, linear_start
@@ -87,8 +88,8 @@ def test_linear_start_is_a_working_codec(photos: Path):
     cls = registry.lookup("elic")
     config = cls.configure(widths=(12, 48, 96), M=128, Z=8, groups=(16, 112), hyper=16)
     model = cls(config)
-    data = Photos(find([photos]), 64, torch.device("cpu"))
-    x = data.batch(16, np.random.default_rng(0))
+    crops = Photos(find([photos]), 64, torch.device("cpu"))
+    x = crops.batch(16, np.random.default_rng(0))
     linear_start(model, x)
     objective = Objective(model).eval()
     with torch.no_grad():
@@ -135,12 +136,29 @@ def test_what_fits_is_taken():
 
 
 def test_crops_are_pixels_of_the_photos(photos: Path):
-    data = Photos(find([photos]), 64, torch.device("cpu"))
-    crops = data.batch(20, np.random.default_rng(1))
+    crops = Photos(find([photos]), 64, torch.device("cpu")).batch(20, np.random.default_rng(1))
     assert crops.shape == (20, 3, 64, 64)
     assert crops.min() >= 0
     assert crops.max() <= 1
     assert crops.flatten(1).std(1).min() > 0.01
+
+
+@pytest.mark.parametrize("halved", [0, 1])
+@pytest.mark.parametrize("grainy", [0, 1])
+def test_crops_get_what_cameras_leave(monkeypatch: pytest.MonkeyPatch, halved: int, grainy: int):
+    """Soft chroma under the same luma, and grain that is mostly luma."""
+    monkeypatch.setattr(data, "HALVED", halved)
+    monkeypatch.setattr(data, "GRAINY", grainy)
+    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) / 2 + 0.25
+    found = data._taken(x, np.random.default_rng(1))
+    weights = torch.tensor(data.LUMA)[:, None, None]
+    luma, found_luma = (x * weights).sum(1), (found * weights).sum(1)
+    added = float((found_luma - luma).std())
+    assert (added > 0.5 / 255) == bool(grainy)
+    assert added < 1.2 * data.GRAIN_MAX
+    red, found_red = x[:, 0] - luma, found[:, 0] - found_luma
+    detail, found_detail = float(red.diff().std()), float(found_red.diff().std())
+    assert (found_detail < detail / 3) == bool(halved)
 
 
 def test_no_photos_is_an_error(tmp_path: Path):

@@ -16,6 +16,10 @@ __all__ = ["Photos", "find", "read"]
 
 SUFFIXES = {".avif", ".bmp", ".jpg", ".jpeg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 SHRINK_MAX = 1.8  # random downscaling hides the coding artefacts of the training files
+HALVED = 0.4  # share of crops that get chroma of half the resolution, as most cameras store it
+GRAINY = 0.35  # share of crops that get grain: training files have lost theirs
+GRAIN_MAX = 5 / 255  # standard deviation
+LUMA = (0.299, 0.587, 0.114)
 
 
 def find(folders: Sequence[Path]) -> list[Path]:
@@ -67,10 +71,22 @@ class Photos:
         crop = crop if crop.device.type == "cpu" else crop.float()  # bytes are faster where they go
         if edge != self.patch:
             size = (self.patch, self.patch)
-            crop = F.interpolate(crop, size, mode="bilinear", antialias=True)
-        crop = crop[0].float() / 255
+            crop = F.interpolate(crop, size, mode="bicubic", antialias=True)
+        crop = _taken((crop.float() / 255).clamp(0, 1), random)[0]
         if random.random() < 0.5:
             crop = crop.flip(2)
         if random.random() < 0.2:
             crop = crop.transpose(1, 2)
         return crop
+
+
+def _taken(x: Tensor, random: np.random.Generator) -> Tensor:
+    """Give images (B, 3, H, W) in [0, 1] the soft chroma and the grain of camera files, or not."""
+    if random.random() < HALVED:
+        luma = (x * torch.tensor(LUMA, device=x.device)[:, None, None]).sum(1, keepdim=True)
+        chroma = F.avg_pool2d(x - luma, 2)
+        x = (luma + F.interpolate(chroma, scale_factor=2, mode="bilinear")).clamp(0, 1)
+    if random.random() < GRAINY:
+        luma, chroma = torch.randn_like(x[:, :1]), torch.randn_like(x) / 4
+        x = (x + random.uniform(0, GRAIN_MAX) * (luma + chroma)).clamp(0, 1)
+    return x

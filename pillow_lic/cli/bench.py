@@ -69,7 +69,7 @@ _Curves = Annotated[
         exists=True,
         dir_okay=False,
         help="JSON of curves measured elsewhere, {name: [[bpp, PSNR, MS-SSIM], ...]}; "
-        "those that --anchor names are compared and drawn.",
+        "those that --anchor names, and that are not measured here, are compared and drawn.",
     ),
 ]
 _Efforts = Annotated[
@@ -226,8 +226,10 @@ def command(
             found = _coders(models, qualities, rival, efforts, rates, device)
             with options.naming("--curves"):
                 published = results.published(curves) if curves else {}
-            anchors = _anchors(anchor, [*(coder.name for coder in found), *published])
-            published = {name: published[name] for name in anchors if name in published}
+            measured = [coder.name for coder in found]
+            anchors = _anchors(anchor, [*measured, *published])
+            elsewhere = [name for name in anchors if name not in measured]
+            published = {name: published[name] for name in elsewhere}
             pictures = measure.find(folder, limit)
             versions = {coder.name: measure.version(coder, threads) for coder in found}
             store = results.Store(out / "results.json", versions)

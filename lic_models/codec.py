@@ -80,6 +80,7 @@ class Codec:
         one tile. Returns the payloads in raster order; `on_tile` is called after each. An `effort`
         above 0, up to 9, takes 2^effort gradient steps on each tile's latents. Calls for one image
         that pass the same `kept`, empty at first, share analyses at levels close to each other.
+        Raises ValueError if an argument is out of its range.
         """
         payloads = []
         for latents in self._latents(pixels, level, tile, effort, kept):
@@ -96,7 +97,11 @@ class Codec:
         effort: int = 0,
         kept: Kept | None = None,
     ) -> tuple[list[bytes], Pixels]:
-        """Return what `encode_tiles` does and what `decode_tiles` makes of it, in less time."""
+        """Return what `encode_tiles` does and what `decode_tiles` makes of it, in less time.
+
+        Arguments and errors are those of `encode_tiles`; the pixels are (H, W, 3), uint8, or
+        uint16 if those that came were.
+        """
         coded = [
             coding.encode(self.model, each, level)
             for each in self._latents(pixels, level, tile, effort, kept)
@@ -111,7 +116,10 @@ class Codec:
 
     @torch.inference_mode()
     def estimate_bits(self, pixels: Pixels | Tensor, level: int, tile: int) -> float:
-        """Return the bits that training would reckon for these tiles, rounded latents."""
+        """Return the bits that training would reckon for these tiles, rounded latents.
+
+        Arguments and errors are those of `encode_tiles`.
+        """
         where = torch.tensor([float(level)], device=self.device)
         found = self._latents(pixels, level, tile)
         return sum(float(estimate(self.model, z_y, where, nearest)[1]) for z_y in found)
@@ -132,7 +140,7 @@ class Codec:
         step = self.model.pixels
         margin = self.model.halo * step if effort else 0
         # As many rows of tiles at once as fill a block, so that small tiles share its halo.
-        band = tile * -(-BLOCK // tile) if tile else height
+        band = up(BLOCK, tile) if tile else height
         for upper in range(0, height, band):
             rows = upper, 0, min(upper + band, height), width
             seen = grow(rows, margin, height, width)
@@ -199,6 +207,7 @@ class Codec:
         With `region` (top, left, bottom, right, in pixels, inside the image) return that part
         alone, bit by bit what the whole image would hold up to the tolerance of the synthesis.
         Only the payloads of tiles that `near` names are looked at; `on_tile` is called after each.
+        Raises ValueError if level or tile is out of its range, StreamError as `decode_latents`.
         """
         coded = Coded(payloads, width, height, level, tile, depth)
         return _array(self.decode_tensor(coded, region, on_tile), depth)
@@ -211,7 +220,7 @@ class Codec:
     ) -> Tensor:
         """Return the image, or a region of it, on this codec's device.
 
-        uint8 (3, H, W), or int32 if the depth is 16.
+        uint8 (3, H, W), or int32 if the depth is 16. Errors are those of `decode_tiles`.
         """
         region = region or (0, 0, coded.height, coded.width)
         near = self.near(region, coded.height, coded.width)
@@ -220,7 +229,7 @@ class Codec:
 
     @torch.inference_mode()
     def decode_batch(self, files: Sequence[Coded]) -> list[Tensor]:
-        """Return images as `decode_tensor` does.
+        """Return images as `decode_tensor` does, errors included.
 
         The latents are decoded file by file; those of images of one size meet in one synthesis.
         """
@@ -259,7 +268,10 @@ class Codec:
     # -- tensors -------------------------------------------------------------------------------
 
     def encode(self, x: Tensor, quality: float = 75, tile: int = 0, *, effort: int = 0) -> bytes:
-        """Code an image (3, H, W) or (1, 3, H, W) in [0, 1] to a raw stream (no container)."""
+        """Code an image (3, H, W) or (1, 3, H, W) in [0, 1] to a raw stream (no container).
+
+        Raises ValueError if an argument is out of its range.
+        """
         if x.dim() == 4 and x.shape[0] == 1:
             x = x[0]
         level = level_from_quality(quality)
@@ -275,8 +287,12 @@ class Codec:
         if len(data) < _HEAD.size:
             raise StreamError(f"stream: found {len(data)} bytes, allowed are {_HEAD.size} or more")
         width, height, level, tile = _HEAD.unpack_from(data)
-        if not (width and height and LEVEL_MIN <= level <= LEVEL_MAX):
-            raise StreamError(f"stream: found {width} x {height} pixels at level {level}")
+        if not (width and height):
+            raise StreamError(f"stream: found {width} x {height} pixels, allowed are 1 or more")
+        try:
+            _check(level, tile * TILE_UNIT, width, height)
+        except ValueError as error:
+            raise StreamError(f"stream: {error}") from error
         payloads, at = [], _HEAD.size
         while at < len(data):
             if at + _LENGTH.size > len(data):
@@ -294,7 +310,7 @@ class Codec:
 
     def _padded(self, height: int, width: int) -> tuple[int, int]:
         stride = self.model.stride
-        return -(-height // stride) * stride, -(-width // stride) * stride
+        return up(height, stride), up(width, stride)
 
     @torch.inference_mode()
     def _analyse(self, image: Tensor, level: int, upper: int = 0, lower: int = 0) -> Tensor:
@@ -353,22 +369,23 @@ class Codec:
         rows, columns = (near[2] - near[0]) // step, (near[3] - near[1]) // step
         lost: list[Box] = []
         pixels, held, first = torch.empty(0), torch.empty(0), 0
-        waiting = list(boxes(rows, columns, BLOCK // step))
+        waiting = boxes(rows, columns, BLOCK // step)
+        box = next(waiting, None)
         for row in self._rows(found, near, lost):
             held = torch.cat([held, row], 2) if held.numel() else row
             if not pixels.numel():  # a tile was good: now the claimed size may cost memory
                 kind = torch.uint8 if coded.depth == 8 else torch.int32
                 size = rows * step, columns * step, 3
                 pixels = torch.empty(size, dtype=kind, device=self.device).permute(2, 0, 1)
-            while waiting and first + held.shape[2] >= min(waiting[0][2] + halo, rows):
-                box = waiting.pop(0)
+            while box is not None and first + held.shape[2] >= min(box[2] + halo, rows):
                 around = grow(box, halo, rows, columns)
                 part = held[:, :, around[0] - first : around[2] - first, around[1] : around[3]]
                 out = self._pixels(part, [coded.level], coded.depth)
                 inner = within(out, box, around, 1, step)
                 window(pixels[None], box, 1, step).copy_(inner)
-                if waiting and waiting[0][0] > box[0]:  # the rows above are done with
-                    keep = max(waiting[0][0] - halo, first)
+                done, box = box, next(waiting, None)
+                if box is not None and box[0] > done[0]:  # the rows above are done with
+                    keep = max(box[0] - halo, first)
                     held, first = held[:, :, keep - first :], keep
         for each in lost:
             window(pixels[None], shift(each, near), 1).fill_(GREY[coded.depth])

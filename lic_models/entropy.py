@@ -23,7 +23,7 @@ __all__ = ["UNIT", "Shapes", "drive", "estimate", "index_bits", "mixture_bits", 
 
 UNIT = 1 << FRAC
 LOG_RATIO = math.log(SCALE_MAX / SCALE_MIN) / (INDICES - 1)
-MIXTURE_TAIL = 5.0  # the same for mixtures, of each Gaussian
+MIXTURE_TAIL = 5.0  # as TAIL is for tables, of each Gaussian of a mixture
 LOG_ESCAPE = -16 * math.log(2)  # 14 bits for the escape, 2 + 2 log2 for its Exp-Golomb code
 Shapes = dict[str, tuple[int, int, int]]
 Rounding = Callable[[Tensor], tuple[Tensor, Tensor]]

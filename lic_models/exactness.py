@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import subprocess
 import sys
@@ -37,7 +36,7 @@ import lic_models
 
 from . import contexts
 from .codec import Codec
-from .integer import IntConv2d
+from .integer import IntConv2d, smooth_magnitude
 from .train.data import find, read
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -88,11 +87,8 @@ def float_path() -> Iterator[None]:
             self.lo, self.hi
         )
 
-    def smooth(a: Tensor) -> Tensor:
-        return (a.abs() / 16).log1p() * (16 / math.log(2))
-
     layers = patch.object(IntConv2d, "_exact", rough)
-    with layers, patch.object(contexts, "magnitude", smooth):
+    with layers, patch.object(contexts, "magnitude", smooth_magnitude):
         yield
 
 

@@ -1,4 +1,4 @@
-"""What every model with a hyper-latent shares: gains, h_a, the prior of z, h_s.
+"""What models share: transforms with gains, and around a hyper-latent h_a, the prior of z, h_s.
 
     x --g_a--> y --gain--> round ---------------------> y_hat --1/gain--> g_s --> x_hat
                |             ^ mean, scale

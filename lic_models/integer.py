@@ -61,9 +61,14 @@ class _ClampInward(torch.autograd.Function):
         return gradient.masked_fill(stuck, 0), None, None
 
 
-def saturate(a: Tensor, lo: int = -FULL, hi: int = FULL) -> Tensor:
+def saturate(a: Tensor) -> Tensor:
     """Clamp dequantised values to the range that integer layers accept."""
-    return a.clamp(lo, hi)
+    return a.clamp(-FULL, FULL)
+
+
+def smooth_magnitude(a: Tensor) -> Tensor:
+    """Return what `magnitude` is close to, in floating point: its gradient is taken from here."""
+    return (a.abs() / 16).log1p() * (16 / math.log(2))
 
 
 def magnitude(a: Tensor) -> Tensor:
@@ -77,7 +82,7 @@ def magnitude(a: Tensor) -> Tensor:
     exact = 16 * e + torch.ldexp(n, -e).floor() - 16
     if not a.requires_grad:
         return exact
-    smooth = (a.abs() / 16).log1p() * (16 / math.log(2))
+    smooth = smooth_magnitude(a)
     return smooth + (exact - smooth).detach()
 
 

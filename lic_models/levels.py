@@ -4,7 +4,7 @@
 `level` is the integer stored in a file, hundredths of quality, 100 to 10000.
 Gains and biases are trained at `ANCHORS` levels, evenly spaced; between two anchors they are
 interpolated: gains geometrically (Cui et al., Asymmetric Gained Deep Image Compression, 2021),
-integer biases linearly by `interpolate`.
+integer biases linearly (`integer.py`).
 """
 
 from __future__ import annotations

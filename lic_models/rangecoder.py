@@ -74,24 +74,21 @@ class SymbolEncoder:
     def encode(self, symbols: NDArray[np.int32], indices: NDArray[np.int64]) -> None:
         """Code symbols (n,) with scale indices (n,), each 1..63."""
         for index, where in _groups(indices):
-            half = _half(index)
-            group = symbols[where]
-            escaped = np.abs(group) > half
-            letters = np.where(escaped, 2 * half + 1, group + half).astype(np.int32)
-            self._coder.encode(letters, _categorical(index))
-            for symbol in group[escaped].tolist():
-                self._escape(symbol, half)
+            self._letters(symbols[where], _half(index), _categorical(index))
 
     def encode_mixtures(self, symbols: NDArray[np.int32], components: NDArray[np.int64]) -> None:
         """Code symbols (n,), each with its own mixture: offset, index, weight are (3, K, n)."""
         for half, where in _groups(mixtures.halves(components[0], components[1])):
-            group = symbols[where]
-            escaped = np.abs(group) > half
-            letters = np.where(escaped, 2 * half + 1, group + half).astype(np.int32)
             weights = _weights(components[:, :, where], half)
-            self._coder.encode(letters, _any_categorical(), weights)
-            for symbol in group[escaped].tolist():
-                self._escape(symbol, half)
+            self._letters(symbols[where], half, _any_categorical(), weights)
+
+    def _letters(self, symbols: NDArray[np.int32], half: int, *model: Any) -> None:
+        """Code symbols that share an alphabet, those outside it as escapes."""
+        escaped = np.abs(symbols) > half
+        letters = np.where(escaped, 2 * half + 1, symbols + half).astype(np.int32)
+        self._coder.encode(letters, *model)
+        for symbol in symbols[escaped].tolist():
+            self._escape(symbol, half)
 
     def _escape(self, symbol: int, half: int) -> None:
         excess = abs(symbol) - half  # >= 1
@@ -123,29 +120,25 @@ class SymbolDecoder:
     def decode(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the symbols (n,) for scale indices (n,), each 1..63."""
         symbols = np.empty(indices.size, np.int32)
-        try:
-            for index, where in _groups(indices):
-                half = _half(index)
-                group = self._coder.decode(_categorical(index), where.size) - half
-                for i in np.flatnonzero(group > half).tolist():
-                    group[i] = self._escape(half)
-                symbols[where] = group
-        except AssertionError as error:  # how constriction reports an impossible state
-            raise StreamError("payload: not a stream of the range coder") from error
+        for index, where in _groups(indices):
+            symbols[where] = self._letters(_half(index), _categorical(index), where.size)
         return symbols
 
     def decode_mixtures(self, components: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the symbols (n,) for mixtures (3, K, n): offset, index, weight."""
         symbols = np.empty(components.shape[2], np.int32)
+        for half, where in _groups(mixtures.halves(components[0], components[1])):
+            weights = _weights(components[:, :, where], half)
+            symbols[where] = self._letters(half, _any_categorical(), weights)
+        return symbols
+
+    def _letters(self, half: int, *model: Any) -> NDArray[np.int32]:
+        """Return symbols that share an alphabet, escapes resolved."""
         try:
-            for half, where in _groups(mixtures.halves(components[0], components[1])):
-                weights = _weights(components[:, :, where], half)
-                model = _any_categorical()
-                group = self._coder.decode(model, weights) - half
-                for i in np.flatnonzero(group > half).tolist():
-                    group[i] = self._escape(half)
-                symbols[where] = group
-        except AssertionError as error:
+            symbols: NDArray[np.int32] = self._coder.decode(*model) - half
+            for i in np.flatnonzero(symbols > half).tolist():
+                symbols[i] = self._escape(half)
+        except AssertionError as error:  # how constriction reports an impossible state
             raise StreamError("payload: not a stream of the range coder") from error
         return symbols
 

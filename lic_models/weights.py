@@ -95,6 +95,11 @@ def find(model: str, wanted: bytes | None = None) -> Found:
     return max(mine, key=lambda f: f.generation)
 
 
+def _real(name: str) -> torch.dtype:
+    """How a tensor of real numbers is stored."""
+    return torch.float32 if name.endswith(PRECISE) else torch.float16
+
+
 def canonical(model: Model) -> dict[str, Tensor]:
     """Return the tensors of a trained model as they are stored."""
     layers = model.integer_layers()
@@ -107,8 +112,7 @@ def canonical(model: Model) -> dict[str, Tensor]:
                 tensors[f"{name}.{kind}"] = value.to(dtype)
     for name, value in model.state_dict().items():
         if name.rpartition(".")[0] not in layers:
-            exact = name.endswith(PRECISE)
-            tensors[name] = value.detach().to(torch.float32 if exact else torch.float16)
+            tensors[name] = value.detach().to(_real(name))
     return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
 
 
@@ -183,10 +187,12 @@ def fill(model: Model, tensors: dict[str, Tensor]) -> Model:
     if set(tensors) != expected | integers:
         odd = sorted(set(tensors) ^ (expected | integers))[:4]
         raise WeightsError(f"tensors: found a different set than the model has, such as {odd}")
+    dtypes = {f"{name}.{kind}": dtype for name in layers for kind, dtype in KINDS.items()}
+    for name, tensor in tensors.items():
+        dtype = dtypes.get(name) or _real(name)
+        if tensor.dtype != dtype:
+            raise WeightsError(f"{name}: found {tensor.dtype}, allowed is {dtype}")
     for name, layer in layers.items():
-        for kind, dtype in KINDS.items():
-            if tensors[f"{name}.{kind}"].dtype != dtype:
-                raise WeightsError(f"{name}.{kind}: dtype is not {dtype}")
         layer.freeze(*(tensors[f"{name}.{kind}"] for kind in KINDS))
     try:
         model.load_state_dict(rest, strict=False)

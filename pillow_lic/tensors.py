@@ -65,10 +65,8 @@ def read(source: Source, *, device: str = "auto", region: Box | None = None) -> 
     header, parts = LicFile.load(source)
     with _codec.translated("decoding"):
         codec = _codec.codec_of(header, device)
-        left, upper, right, lower = region or (0, 0, header.width, header.height)
-        if not (0 <= left < right <= header.width and 0 <= upper < lower <= header.height):
-            size = f"{header.width} x {header.height}"
-            raise ValueError(f"region: found {region}, allowed is one within {size} pixels")
+        size = header.width, header.height
+        left, upper, right, lower = _options.inside(region, size) if region else (0, 0, *size)
         rgb = codec.decode_tensor(_coded(header, parts), (upper, left, lower, right))
         return _channels(rgb, header, parts, (left, upper, right, lower))
 

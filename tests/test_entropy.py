@@ -1,4 +1,4 @@
-"""Tables, range coder and the three drivers."""
+"""Tables and range coder."""
 
 from __future__ import annotations
 

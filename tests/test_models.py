@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from samples import photo
 
 import lic_models
@@ -167,15 +170,37 @@ def test_stored_layers_are_exact_in_float32(codec: Codec):
         assert layer.frozen[0].dtype == torch.float32, name
 
 
-@pytest.mark.parametrize("cut", [1, 4, 40])
+@pytest.mark.parametrize("cut", [1, 4, 12])
 def test_short_payloads_raise_or_differ(codec: Codec, cut: int):
-    """Without the container's checksum a cut stream must still fail in a documented way."""
-    data = codec.encode(photo(64, 64), 60)
+    """A payload has no checksum of its own: what is cut off shows, or makes other latents."""
+    (payload,) = codec.encode_tiles(photo(64, 64), 6000, 0)
+    (whole,) = codec.decode_latents([payload], 64, 64, 6000, 0)
+    assert whole is not None
     try:
-        codec.decode(data[:-cut])
+        (found,) = codec.decode_latents([payload[:-cut]], 64, 64, 6000, 0)
     except StreamError:
         return
-    pytest.fail("a raw stream shorter than its own length was accepted")
+    assert cut % 4 == 0
+    assert found is not None
+    assert any(not torch.equal(found[name], whole[name]) for name in whole)
+
+
+def test_raw_streams_are_checked():
+    """Each fault of the framing, the claimed size before anything is allocated."""
+    codec = lic_models.load("tiny", device="cpu")
+    data = codec.encode(photo(64, 64), 60)
+    for bad, message in (
+        (data[:5], "5 bytes"),
+        (data[:-1], "payload"),
+        (data + b"\0", "cut in a length"),
+        (data + bytes(4), "tiles: found 2"),
+        (bytes(4) + data[4:], "0 x 64"),
+        (data[:8] + b"\0\0" + data[10:], "level"),
+        (struct.pack("<IIHB", 1 << 31, 1 << 31, 6000, 0) + data[11:], "in a tile"),
+        (struct.pack("<IIHB", 1 << 31, 1 << 31, 6000, 1) + data[11:], "tiles: found 1"),
+    ):
+        with pytest.raises(StreamError, match=message):
+            codec.decode(bad)
 
 
 def test_long_payloads_are_refused(codec: Codec):
@@ -217,6 +242,21 @@ def test_weights_are_verified(tmp_path, monkeypatch: pytest.MonkeyPatch):
     copy.write_bytes(data[:100])
     with pytest.raises(WeightsError, match="tiny"):
         weights.load(found._replace(path=copy), torch.device("cpu"))
+
+
+def test_weights_of_other_types_are_refused(tmp_path):
+    """A file that is whole, and whose fingerprint fits, but holds float32 where float16 belongs."""
+    found = weights.find("tiny")
+    with safe_open(found.path, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(found.path)
+    name = next(name for name, tensor in tensors.items() if tensor.dtype == torch.float16)
+    tensors[name] = tensors[name].float()
+    digest = weights.fingerprint("tiny", metadata["config"], tensors)
+    path = tmp_path / f"tiny-9-{digest.hex()}.safetensors"
+    save_file(tensors, path, metadata)
+    with pytest.raises(WeightsError, match=f"{name}.*float32.*allowed is torch.float16"):
+        weights.load(weights.Found("tiny", 9, digest, path), torch.device("cpu"))
 
 
 def test_weights_path_adds_folders(tmp_path, monkeypatch: pytest.MonkeyPatch):

@@ -22,12 +22,13 @@ from lic_models import (
     levels,
     mixtures,
     rangecoder,
+    refine,
     registry,
     tables,
     weights,
 )
 from lic_models.errors import WeightsError
-from pillow_lic import _codec, _timing, alpha, container, header
+from pillow_lic import _codec, _options, _timing, alpha, container, header
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -56,6 +57,8 @@ def test_container():
         ],
     }
     assert codec.TILE_UNIT == header.TILE_UNIT
+    assert codec.TILE_PIXELS_MAX == header.TILE_PIXELS_MAX
+    assert _options.EFFORT_MAX == refine.EFFORT_MAX
 
 
 def test_parts():

@@ -19,6 +19,7 @@ from lic_models.train import data
 from lic_models.train.__main__ import _fitting, app
 from lic_models.train.data import Photos, find
 from lic_models.train.linear import arrange, linear_start
+from lic_models.train.loop import Settings, _Run
 from lic_models.train.objective import TRANSFORMS, Objective
 
 
@@ -49,6 +50,8 @@ def test_fit_resume_export_code(photos: Path, tmp_path: Path, monkeypatch: pytes
     run(*common, "--minutes", first["elapsed"] / 60 + 0.02, "--batch", 2)
     second = torch.load(checkpoint, weights_only=True)
     assert 0 < first["step"] < second["step"]
+    assert first["elapsed"] < second["elapsed"]
+    assert first["averaged"] < second["averaged"]
     with (tmp_path / "run" / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) >= 2
@@ -133,6 +136,30 @@ def test_what_fits_is_taken():
     found = _fitting(own, other)
     assert list(found) == list(own)
     assert [float(tensor.sum()) for tensor in found.values()] == [2, 0, 0]
+
+
+def test_resumed_runs_keep_their_average(tmp_path: Path):
+    """The average goes on where it was: it does not start afresh from the weights of the day."""
+    cls = registry.lookup("tiny")
+    x, level = torch.rand(2, 3, 64, 64), torch.tensor([500.0, 5000.0])
+    settings = Settings(minutes=1, warmup=1)
+    averages = []
+    for resumed in (False, True):
+        torch.manual_seed(0)
+        objective = Objective(cls(cls.configure()))
+        run = _Run(objective, settings)
+        if resumed:
+            run.load(tmp_path / "a.pt")
+        for _ in range(1 if resumed else 3):
+            run.learn(objective, x, level)
+        run.save(tmp_path / "a.pt")
+        averages.append(torch.load(tmp_path / "a.pt", weights_only=True))
+    before, after = averages
+    assert after["step"] == before["step"] + 1
+    name = "g_a.convs.0.weight"
+    moved = (after["average"][name] - before["average"][name]).abs().max()
+    ahead = (after["model"][name] - before["average"][name]).abs().max()
+    assert 0 < moved < ahead / 2
 
 
 def test_crops_are_pixels_of_the_photos(photos: Path):

@@ -1,7 +1,7 @@
 """Command line of training: one command per stage.
 
 python -m lic_models.train fit elic --data photos/ --out runs/elic --minutes 120
-python -m lic_models.train export runs/elic/checkpoint.pt
+python -m lic_models.train export elic runs/elic/checkpoint.pt
 torchrun --nproc-per-node 4 -m lic_models.train fit elic ...      several GPUs
 """
 
@@ -49,7 +49,7 @@ def fit_command(
         Path | None, typer.Option(help="Checkpoint or weights file to go on from.")
     ] = None,
     transforms: Annotated[
-        Path | None, typer.Option(help="Checkpoint to take the transforms from, and no more.")
+        Path | None, typer.Option(help="The same, to take the transforms from and no more.")
     ] = None,
     fitting: Annotated[
         bool, typer.Option(help="With --transforms: also all else of the same name and shape.")
@@ -70,6 +70,10 @@ def fit_command(
     """Train a model, or go on where the folder's checkpoint stopped."""
     if patch % 64:
         raise typer.BadParameter(f"found {patch}, allowed are multiples of 64", param_hint="patch")
+    if start is not None and transforms is not None:
+        raise typer.BadParameter("found both, allowed is one", param_hint="start, transforms")
+    if fitting and transforms is None:
+        raise typer.BadParameter("found without --transforms", param_hint="fitting")
     if threads:
         torch.set_num_threads(threads)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:

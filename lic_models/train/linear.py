@@ -127,7 +127,7 @@ def arrange(groups: Sequence[int]) -> list[int]:
 def linear_start(model: Any, images: Tensor) -> None:
     """Initialise a model of strided `g_a.convs` and `g_s.convs` from images (B, 3, H, W).
 
-    The model has gains, `config.groups` and an entropy path as in `models/elic.py`.
+    The model has gains, `config.groups` and an entropy path of integer layers.
     """
     steps = torch.tensor([anchor_step(row) for row in range(ANCHORS)])
     for module in model.modules():

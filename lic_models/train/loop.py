@@ -181,6 +181,7 @@ class _Run:
         state = {
             "model": self.objective.model.state_dict(),
             "average": self.averaged.model.state_dict(),
+            "averaged": self.ema.n_averaged,
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "elapsed": self.elapsed,
@@ -194,6 +195,7 @@ class _Run:
         state = torch.load(path, map_location="cpu", weights_only=True)
         self.objective.model.load_state_dict(state["model"])
         self.averaged.model.load_state_dict(state["average"])
+        self.ema.n_averaged.copy_(state["averaged"])  # at 0 the average would start afresh
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.elapsed = state["step"], state["elapsed"]
         if self.critic is not None:

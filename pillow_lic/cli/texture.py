@@ -136,7 +136,7 @@ def command(
     out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for results.")],
     names: Annotated[
         str, typer.Option("--coders", help="Models and formats of Pillow; the first sets the size.")
-    ] = "hific,elic",
+    ] = "elic,jpeg",
     quality: Annotated[str, typer.Option("--quality", "-q", help="Of the first.")] = "15,30",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first pictures.")] = None,
     device: options.Device = "auto",

@@ -120,7 +120,7 @@ class Codec:
 
         Arguments and errors are those of `encode_tiles`.
         """
-        where = torch.tensor([float(level)], device=self.device)
+        where = self._where(level)
         found = self._latents(pixels, level, tile)
         return sum(float(estimate(self.model, z_y, where, nearest)[1]) for z_y in found)
 
@@ -135,7 +135,7 @@ class Codec:
         """Analyse an image; yields what is coded, tile by tile in raster order."""
         image = _image(pixels)
         _check(level, tile, image.shape[2], image.shape[1], effort)
-        where = torch.tensor([float(level)], device=self.device)
+        where = self._where(level)
         height, width = self._padded(*image.shape[1:])
         step = self.model.pixels
         margin = self.model.halo * step if effort else 0
@@ -147,13 +147,14 @@ class Codec:
             y = self._analyse_near(image, level, seen[0], seen[2], kept)
             for box in boxes(rows[2] - upper, width, tile):
                 here = shift(box, shift(seen, rows))
-                with torch.inference_mode():
+                with torch.inference_mode(), self._full():
                     latents = self.model.latents(window(y, here, step).contiguous(), where)
                 if effort:
                     around = grow(here, margin, seen[2] - seen[0], width)
                     scene = window(y, around, step), shift(here, around)
                     x = window(image[None, :, upper : rows[2]], box, 1).to(self.device)
-                    latents = refine(self.model, latents, _real(x), *scene, level, effort)
+                    with self._full():
+                        latents = refine(self.model, latents, _real(x), *scene, level, effort)
                 yield latents
 
     def decode_latents(
@@ -308,6 +309,14 @@ class Codec:
 
     # -- transforms, block by block ------------------------------------------------------------
 
+    def _where(self, *levels: int) -> Tensor:
+        """Levels (B,) as the transforms take them."""
+        return torch.tensor(levels, dtype=torch.float32, device=self.device)
+
+    def _full(self) -> torch.autocast:
+        """Run in full precision, even inside a caller's autocast."""
+        return torch.autocast(self.device.type, enabled=False)
+
     def _padded(self, height: int, width: int) -> tuple[int, int]:
         stride = self.model.stride
         return up(height, stride), up(width, stride)
@@ -321,19 +330,22 @@ class Codec:
         height, width = self._padded(*image.shape[1:])
         lower = lower or height
         step = self.model.pixels
-        where = torch.tensor([float(level)], device=self.device)
+        where = self._where(level)
         y = torch.empty(0)
         for box in boxes(lower - upper, width, BLOCK):
             box = upper + box[0], box[1], upper + box[2], box[3]
             around = grow(box, self.model.halo * step, height, width)
-            rows = torch.arange(around[0], around[2]).clamp_max(image.shape[1] - 1)
-            columns = torch.arange(around[1], around[3]).clamp_max(image.shape[2] - 1)
+            rows = torch.arange(around[0], around[2], device=image.device)
+            columns = torch.arange(around[1], around[3], device=image.device)
+            rows.clamp_max_(image.shape[1] - 1)
+            columns.clamp_max_(image.shape[2] - 1)
             x = image[:, rows[:, None], columns[None]].to(self.device)
             x = _real(x[None]).contiguous(memory_format=torch.channels_last)
-            part = self.model.analyse(x, where)
+            with self._full():
+                part = self.model.analyse(x, where)
             if not y.numel():
                 size = (lower - upper) // step, width // step
-                y = torch.empty(1, part.shape[1], *size, device=self.device)
+                y = part.new_empty(1, part.shape[1], *size)
             inner = within(part, box, around, step)
             target = shift(box, (upper, 0, lower, width))
             window(y, target, step).copy_(inner)
@@ -348,8 +360,7 @@ class Codec:
             return self._analyse(image, level, upper, lower)
         if upper in kept and abs(kept[upper][0] - level) <= REUSE:
             before, y = kept[upper]
-            levels = (torch.tensor([float(at)], device=self.device) for at in (before, level))
-            return self.model.regain(y, *levels)
+            return self.model.regain(y, self._where(before), self._where(level))
         kept[upper] = level, self._analyse(image, level, upper, lower)
         return kept[upper][1]
 
@@ -407,7 +418,7 @@ class Codec:
                 assert inner is not None
                 if not y_hat.numel():
                     size = (inner[2] - inner[0]) // step, columns
-                    y_hat = torch.zeros(1, channels, *size, device=self.device)
+                    y_hat = torch.zeros(1, channels, *size, dtype=torch.float32, device=self.device)
                 if latents is None:
                     lost.append(inner)
                     continue
@@ -418,9 +429,11 @@ class Codec:
 
     def _pixels(self, y_hat: Tensor, levels: Sequence[int], depth: int) -> Tensor:
         """Pixels (B, 3, 16 h, 16 w) of y_hat (B, M, h, w), one level each; int32 at depth 16."""
-        where = torch.tensor([float(level) for level in levels], device=self.device)
+        where = self._where(*levels)
         y_hat = y_hat.contiguous(memory_format=torch.channels_last)
-        x_hat = self.model.synthesise(y_hat, where).clamp_(0, 1).mul_(2**depth - 1).round_()
+        with self._full():
+            x_hat = self.model.synthesise(y_hat, where)
+        x_hat = x_hat.clamp_(0, 1).mul_(2**depth - 1).round_()
         return x_hat.to(torch.uint8 if depth == 8 else torch.int32)
 
 

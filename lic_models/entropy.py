@@ -16,7 +16,7 @@ from torch import Tensor
 from .base import Latents, Mixture, Model, Step
 from .integer import FRAC, round_ste
 from .mixtures import WEIGHTS
-from .positions import put, take
+from .positions import fill, take
 from .tables import INDICES, SCALE_MAX, SCALE_MIN, TAIL, WIDE
 
 __all__ = ["UNIT", "Shapes", "drive", "estimate", "index_bits", "mixture_bits", "nearest", "noisy"]
@@ -74,21 +74,24 @@ def drive(
     answer: Callable[[Step], Tensor],
     known: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Run the generator, collecting the dequantised latents (1/16 of a step) by name."""
+    """Run the generator, collecting the dequantised latents (1/16 of a step) by name.
+
+    A caller's autocast does not reach in: integers in fewer bits would be others.
+    """
     latents: dict[str, Tensor] = {}
-    steps = model.steps(shapes, level, known)
-    step = next(steps)
-    while True:
-        values = answer(step)
-        if step.latent not in latents:
-            full = torch.zeros((values.shape[0], *shapes[step.latent]), device=values.device)
-            latents[step.latent] = full.contiguous(memory_format=torch.channels_last)
-        target = latents[step.latent]
-        target[:, step.channels] = put(target[:, step.channels], step.positions, values)
-        try:
-            step = steps.send(values)
-        except StopIteration:
-            return latents
+    with torch.autocast(next(model.parameters()).device.type, enabled=False):
+        steps = model.steps(shapes, level, known)
+        step = next(steps)
+        while True:
+            values = answer(step)
+            if step.latent not in latents:
+                full = values.new_zeros((values.shape[0], *shapes[step.latent]))
+                latents[step.latent] = full.contiguous(memory_format=torch.channels_last)
+            fill(latents[step.latent][:, step.channels], step.positions, values)
+            try:
+                step = steps.send(values)
+            except StopIteration:
+                return latents
 
 
 def nearest(value: Tensor) -> tuple[Tensor, Tensor]:

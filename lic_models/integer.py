@@ -94,6 +94,12 @@ def level_lerp(table: Tensor, level: Tensor) -> Tensor:
     return torch.lerp(table[below], table[below + 1], share.to(table.dtype))
 
 
+def _ieee() -> bool:
+    """Whether float32 convolutions on a CPU are that: a process may have asked for fewer bits."""
+    conv = getattr(torch.backends.mkldnn, "conv", None)  # since torch 2.9
+    return getattr(conv, "fp32_precision", "none") in ("none", "ieee")
+
+
 class IntConv2d(nn.Module):
     """Stride-1 zero-padded convolution on integers, with a bias per level.
 
@@ -235,7 +241,9 @@ class IntConv2d(nn.Module):
         weight, _, shift = self.frozen
         bias = self._at_level(level)
         if a.device.type == "cpu":
-            acc = F.conv2d(a.to(weight.dtype), weight, bias, padding=self.kernel // 2)
+            dtype = weight.dtype if _ieee() else torch.float64
+            operands = a.to(dtype), weight.to(dtype), bias.to(dtype)
+            acc = F.conv2d(*operands, padding=self.kernel // 2)
         else:
             acc = self._matmul(a.to(weight.dtype), weight, bias)
         scale = torch.exp2(-shift.to(weight.dtype))[None, :, None, None]

@@ -13,6 +13,7 @@ __all__ = [
     "causal_offsets",
     "checkerboard",
     "checkerboard_taps",
+    "fill",
     "put",
     "take",
     "wavefronts",
@@ -56,6 +57,14 @@ def put(a: Tensor, positions: Tensor | None, values: Tensor) -> Tensor:
     return rows.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
+def fill(a: Tensor, positions: Tensor | None, values: Tensor) -> None:
+    """Do what `put` does in place; (B, C, H, W) has its channels innermost."""
+    if positions is None:
+        a.copy_(values)
+    else:
+        _rows(a).index_copy_(1, positions, values.squeeze(2).transpose(1, 2))
+
+
 def causal_offsets(kernel: int) -> list[tuple[int, int]]:
     """Return (row, column) offsets of the taps before the centre in raster order."""
     r = kernel // 2
@@ -89,7 +98,7 @@ class Neighbourhood:
         self.margin = max(max(abs(i), abs(j)) for i, j in offsets)
         self.stride = self.width + 2 * self.margin
         size = (self.height + 2 * self.margin) * self.stride
-        self.rows = torch.zeros(batch, size, channels, device=device)
+        self.rows = torch.zeros(batch, size, channels, dtype=torch.float32, device=device)
         self.shifts = torch.tensor([i * self.stride + j for i, j in offsets], device=device)
 
     def _inside(self, positions: Tensor) -> Tensor:
@@ -107,8 +116,6 @@ class Neighbourhood:
 
     def around(self, positions: Tensor) -> Tensor:
         """Return the neighbours of positions, (B, taps * C, 1, N), tap by tap."""
-        where = self._inside(positions) + self.shifts[:, None]  # (T, N)
+        where = self._inside(positions)[:, None] + self.shifts  # (N, T)
         found = self.rows.index_select(1, where.flatten())
-        batch, _, channels = self.rows.shape
-        found = found.view(batch, *where.shape, channels).permute(0, 1, 3, 2)
-        return found.flatten(1, 2).unsqueeze(2)
+        return found.view(len(self.rows), len(where), -1).transpose(1, 2).unsqueeze(2)

@@ -9,6 +9,7 @@ Exp-Golomb code of equiprobable bits.
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import constriction
@@ -58,11 +59,19 @@ def _half(index: int) -> int:
     return table.half
 
 
-def _groups(indices: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
-    """Positions by index, ascending, stable."""
-    order = np.argsort(indices, kind="stable")
-    used, starts = np.unique(indices[order], return_index=True)
-    return list(zip(used.tolist(), np.split(order, starts[1:]), strict=True)) if used.size else []
+class _Groups:
+    """Symbols by a small key, such as their scale index: ascending, in C order within each.
+
+    order: what sorts them. slices: each key that occurs, with its part of the sorted ones.
+    """
+
+    def __init__(self, keys: NDArray[np.int64]) -> None:
+        self.order = np.argsort(keys.astype(np.uint8), kind="stable")
+        counts = np.bincount(keys)
+        used = np.flatnonzero(counts)
+        ends = np.cumsum(counts[used]).tolist()
+        parts = [slice(a, b) for a, b in pairwise([0, *ends])]
+        self.slices = list(zip(used.tolist(), parts, strict=True))
 
 
 class SymbolEncoder:
@@ -73,14 +82,18 @@ class SymbolEncoder:
 
     def encode(self, symbols: NDArray[np.int32], indices: NDArray[np.int64]) -> None:
         """Code symbols (n,) with scale indices (n,), each 1..63."""
-        for index, where in _groups(indices):
-            self._letters(symbols[where], _half(index), _categorical(index))
+        groups = _Groups(indices)
+        symbols = symbols[groups.order]
+        for index, part in groups.slices:
+            self._letters(symbols[part], _half(index), _categorical(index))
 
     def encode_mixtures(self, symbols: NDArray[np.int32], components: NDArray[np.int64]) -> None:
         """Code symbols (n,), each with its own mixture: offset, index, weight are (3, K, n)."""
-        for half, where in _groups(mixtures.halves(components[0], components[1])):
-            weights = _weights(components[:, :, where], half)
-            self._letters(symbols[where], half, _any_categorical(), weights)
+        groups = _Groups(mixtures.halves(components[0], components[1]))
+        symbols, components = symbols[groups.order], components[:, :, groups.order]
+        for half, part in groups.slices:
+            weights = _weights(components[:, :, part], half)
+            self._letters(symbols[part], half, _any_categorical(), weights)
 
     def _letters(self, symbols: NDArray[np.int32], half: int, *model: Any) -> None:
         """Code symbols that share an alphabet, those outside it as escapes."""
@@ -119,25 +132,30 @@ class SymbolDecoder:
 
     def decode(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the symbols (n,) for scale indices (n,), each 1..63."""
+        groups = _Groups(indices)
         symbols = np.empty(indices.size, np.int32)
-        for index, where in _groups(indices):
-            symbols[where] = self._letters(_half(index), _categorical(index), where.size)
+        for index, part in groups.slices:
+            size = part.stop - part.start
+            symbols[groups.order[part]] = self._letters(_half(index), _categorical(index), size)
         return symbols
 
     def decode_mixtures(self, components: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the symbols (n,) for mixtures (3, K, n): offset, index, weight."""
+        groups = _Groups(mixtures.halves(components[0], components[1]))
+        components = components[:, :, groups.order]
         symbols = np.empty(components.shape[2], np.int32)
-        for half, where in _groups(mixtures.halves(components[0], components[1])):
-            weights = _weights(components[:, :, where], half)
-            symbols[where] = self._letters(half, _any_categorical(), weights)
+        for half, part in groups.slices:
+            weights = _weights(components[:, :, part], half)
+            symbols[groups.order[part]] = self._letters(half, _any_categorical(), weights)
         return symbols
 
     def _letters(self, half: int, *model: Any) -> NDArray[np.int32]:
         """Return symbols that share an alphabet, escapes resolved."""
         try:
             symbols: NDArray[np.int32] = self._coder.decode(*model) - half
-            for i in np.flatnonzero(symbols > half).tolist():
-                symbols[i] = self._escape(half)
+            if symbols.max() > half:
+                for i in (symbols > half).nonzero()[0].tolist():
+                    symbols[i] = self._escape(half)
         except AssertionError as error:  # how constriction reports an impossible state
             raise StreamError("payload: not a stream of the range coder") from error
         return symbols

@@ -31,7 +31,7 @@ def _annealed(temperature: float, chance: torch.Generator, value: Tensor) -> tup
     """Draw values between their neighbours; the rate is that of what is drawn."""
     low = value.detach().floor()
     share = (value - low).clamp(EDGE, 1 - EDGE)
-    uniform = torch.rand(share.shape, generator=chance, device=share.device)
+    uniform = torch.rand(share.shape, generator=chance, dtype=share.dtype, device=share.device)
     logit = (torch.atanh(share) - torch.atanh(1 - share)) / temperature
     drawn = low + torch.sigmoid((logit + uniform.clamp(1e-6, 1 - 1e-6).logit()) / temperature)
     return drawn, drawn
@@ -51,7 +51,7 @@ def refine(
         level: 100 to 10000. effort: 1 to 9, for 2 to 512 gradient steps.
     """
     count = 2**effort
-    where = torch.tensor([float(level)], device=x.device)
+    where = x.new_tensor([float(level)])
     found = {name: latent.clone().requires_grad_() for name, latent in latents.items()}
     scene = (around + 0.5).floor()
 

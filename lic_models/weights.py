@@ -149,7 +149,9 @@ def _read(found: Found) -> tuple[Model, dict[str, Tensor]]:
         raise WeightsError(f"{found.path}: fingerprint: found {digest.hex()} in its contents")
     cls = registry.lookup(found.model)
     try:
-        model = cls(_config(config, cls))
+        # a caller's defaults may be others, and its random numbers are its own
+        with torch.device("cpu"), torch.random.fork_rng(devices=[]):
+            model = cls(_config(config, cls)).float()
     except (TypeError, ValueError) as error:
         raise WeightsError(f"{found.path}: config: {error}") from error
     return model, tensors

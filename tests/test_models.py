@@ -25,21 +25,6 @@ from lic_models.train.linear import linear_start
 NAMES = lic_models.names()
 
 
-@pytest.fixture(scope="module", params=NAMES)
-def codec(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Codec:
-    """The shipped codec; of a model without weights, one of toy widths before any training."""
-    if request.param in lic_models.installed():
-        return lic_models.load(request.param, device="cpu")
-    torch.manual_seed(0)
-    cls = registry.lookup(request.param)
-    model = cls(cls.configs["toy"])
-    linear_start(model, torch.stack([photo(128, 128, seed) for seed in range(8)]))
-    folder = tmp_path_factory.mktemp("weights")
-    found = weights.export(model, folder, generation=1, notes={})
-    device = torch.device("cpu")
-    return Codec(weights.load(found, device), found.fingerprint, device)
-
-
 @pytest.mark.parametrize("quality", [1, 37.5, 100])
 def test_roundtrip(codec: Codec, quality: float):
     x = photo(100, 70)

@@ -12,7 +12,7 @@ import lic_models
 from lic_models.base import Step
 from lic_models.coding import _live
 from lic_models.entropy import UNIT, drive
-from lic_models.rangecoder import SymbolDecoder, _groups
+from lic_models.rangecoder import SymbolDecoder, _Groups
 from pillow_lic import container
 from pillow_lic.header import pack_varint
 
@@ -86,7 +86,9 @@ def _steps(data: bytes) -> Iterator[str]:
         decoded = coder.decode(indices)
         symbols = np.zeros(live.shape, np.float32)
         symbols[live] = decoded
-        runs = [f"{i}: {' '.join(map(str, decoded[at]))}" for i, at in _groups(indices)]
+        groups = _Groups(indices)
+        decoded = decoded[groups.order]
+        runs = [f"{i}: {' '.join(map(str, decoded[part]))}" for i, part in groups.slices]
         which = range(*step.channels.indices(10**6)) if step.channels.stop else "all"
         where = f"{which.start} to {which.stop - 1}" if isinstance(which, range) else which
         means = " ".join(str(int(v)) for v in step.mean[0, :4, 0, 0])

@@ -1,0 +1,110 @@
+"""What a program asks of torch for itself does not reach the codec: the same bytes, any time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+import torch
+from samples import photo
+
+from lic_models import weights
+from lic_models.base import Model
+from lic_models.codec import Codec
+from lic_models.integer import IntConv2d
+
+LEVEL = 6000
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+SETTINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "bfloat16 by default": lambda: _default_dtype(torch.bfloat16),
+    "float64 by default": lambda: _default_dtype(torch.float64),
+    "another device by default": lambda: torch.device("meta"),
+    "deterministic": _deterministic,
+    "no_grad": torch.no_grad,
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_settings_change_neither_bytes_nor_pixels(codec: Codec, setting: str):
+    x = photo(90, 70)
+    for effort in (0, 1):
+        payloads = codec.encode_tiles(x, LEVEL, 64, effort=effort)
+        pixels = codec.decode_tiles(payloads, 70, 90, LEVEL, 64)
+        with SETTINGS[setting]():
+            again = codec.encode_tiles(x, LEVEL, 64, effort=effort)
+            seen = codec.decode_tiles(payloads, 70, 90, LEVEL, 64)
+        assert again == payloads
+        assert (seen == pixels).all()
+
+
+def _tensors(model: Model) -> dict[str, torch.Tensor]:
+    """Return all that a model computes with."""
+    layers = model.integer_layers()
+    rest = {n: t for n, t in model.state_dict().items() if n.rpartition(".")[0] not in layers}
+    for name, layer in layers.items():
+        assert layer.frozen is not None
+        rest |= {f"{name} {i}": tensor for i, tensor in enumerate(layer.frozen)}
+    return rest
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_settings_do_not_change_weights_as_they_load(setting: str):
+    found, device = weights.find("tiny"), torch.device("cpu")
+    plain = weights.load(found, device)
+    random = torch.get_rng_state()
+    with SETTINGS[setting]():
+        other = weights.load(found, device)
+    assert torch.equal(torch.get_rng_state(), random)
+    tensors, others = (_tensors(model) for model in (plain, other))
+    assert tensors.keys() == others.keys()
+    for name, tensor in tensors.items():
+        assert others[name].dtype == tensor.dtype, name
+        assert torch.equal(others[name], tensor), name
+
+
+def test_fewer_bits_for_float32_are_not_for_integers(monkeypatch: pytest.MonkeyPatch):
+    """Processors that multiply in bfloat16 when asked would compute other integers."""
+    conv = getattr(torch.backends.mkldnn, "conv", None)
+    if conv is None:
+        pytest.skip("this torch has no such setting")
+    layer = IntConv2d(8, 8)
+    layer.freeze(*(torch.ones(8, 8, 1, 1), torch.zeros(10, 8), torch.zeros(8)))
+    used = []
+    plain = torch.nn.functional.conv2d
+
+    def noted(a: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
+        used.append(a.dtype)
+        return plain(a, *rest, **options)
+
+    monkeypatch.setattr("lic_models.integer.F.conv2d", noted)
+    before = conv.fp32_precision
+    try:
+        for precision in ("ieee", "bf16", "tf32"):
+            conv.fp32_precision = precision
+            layer(torch.ones(1, 8, 2, 2), LEVEL)
+    finally:
+        conv.fp32_precision = before
+    assert used == [torch.float32, torch.float64, torch.float64]

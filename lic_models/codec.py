@@ -21,6 +21,7 @@ from torch import Tensor
 from . import coding, registry, weights
 from .base import Latents, Model
 from .boxes import Box, boxes, grow, meet, shift, up, window, within
+from .device import choose
 from .entropy import UNIT, estimate, nearest
 from .errors import StreamError
 from .levels import LEVEL_MAX, LEVEL_MIN, level_from_quality
@@ -477,17 +478,6 @@ def _check(level: int, tile: int, width: int, height: int, effort: int = 0) -> N
         raise ValueError(f"tile: found {area} pixels, allowed are {TILE_PIXELS_MAX} in a tile")
 
 
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:  # torch without CUDA asserts
-        raise ValueError(f"device: found {name!r}, allowed is auto, cpu or one at hand") from error
-    return device
-
-
 @lru_cache(maxsize=8)
 def _load(found: weights.Found, device: torch.device) -> Codec:
     return Codec(weights.load(found, device), found.fingerprint, device)
@@ -499,4 +489,4 @@ def load(name: str | int, device: str = "auto", fingerprint: bytes | None = None
     Raises UnknownModel, WeightsNotFound or WeightsError.
     """
     found = weights.find(registry.model_name(name), fingerprint)
-    return _load(found, _device(device))
+    return _load(found, choose(device))

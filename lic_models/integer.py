@@ -107,8 +107,7 @@ class IntConv2d(nn.Module):
         inputs, outputs: channels.
         kernel: odd kernel size.
         lo, hi: output clamp; `lo=0` is a ReLU.
-        frac_in, frac_out: fractional bits of input and output.
-        bound_in: largest magnitude of an input integer.
+        frac_out: fractional bits of the output, at most FRAC, which the input has.
         mask: optional (kernel, kernel) 0/1 pattern of live taps.
         inward: in training, let gradients lead clamped outputs back into the range.
 
@@ -123,15 +122,12 @@ class IntConv2d(nn.Module):
         *,
         lo: int = 0,
         hi: int = FULL,
-        frac_in: int = FRAC,
         frac_out: int = FRAC,
-        bound_in: int = FULL,
         mask: Tensor | None = None,
         inward: bool = False,
     ) -> None:
         super().__init__()
-        self.kernel, self.lo, self.hi = kernel, lo, hi
-        self.frac_in, self.frac_out, self.bound_in = frac_in, frac_out, bound_in
+        self.kernel, self.lo, self.hi, self.frac_out = kernel, lo, hi, frac_out
         self.inward = inward
         self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(ANCHORS, outputs))
@@ -147,11 +143,10 @@ class IntConv2d(nn.Module):
         """Fractional bits (O,) as fine as the float32 bound and the storage allow."""
         with torch.no_grad():
             flat = weight.flatten(1).abs()
-            shift = max(self.frac_out - self.frac_in, 0)
-            room = EXACT32 / 4 / self.bound_in  # half for the bias and rounding, half for margin
+            room = EXACT32 / 4 / FULL  # half for the bias and rounding, half for margin
             fine = (room / flat.sum(1).clamp_min(1e-6)).log2().floor()
             store = (WEIGHT_MAX / flat.amax(1).clamp_min(1e-6)).log2().floor()
-            return torch.minimum(fine, store).clamp(shift, FINEST)
+            return torch.minimum(fine, store).clamp(0, FINEST)
 
     def live_weight(self) -> Tensor:
         return self.weight if self.mask is None else self.weight * self.mask
@@ -161,7 +156,7 @@ class IntConv2d(nn.Module):
         weight = self.live_weight()
         bits = self.weight_bits(weight)
         unit = torch.exp2(bits)
-        bias = self.bias * unit * 2.0**self.frac_in
+        bias = self.bias * unit * 2.0**FRAC
         # a bias past the clamp changes nothing but could break the exactness bound
         limit = EXACT32 / 4
         bias = round_ste(bias).clamp(-limit, limit)
@@ -169,7 +164,8 @@ class IntConv2d(nn.Module):
 
     @property
     def shift_base(self) -> int:
-        return self.frac_in - self.frac_out
+        """What an output's shift has beside the fractional bits of its weights."""
+        return FRAC - self.frac_out
 
     def forward(self, a: Tensor, level: Tensor | int) -> Tensor:
         """Apply the layer; `level` is (B,) in training, one integer once frozen."""
@@ -215,7 +211,7 @@ class IntConv2d(nn.Module):
     def limits(self, weight: Tensor, bias: Tensor, shift: Tensor) -> torch.dtype:
         """Return the narrowest dtype that computes these integers exactly."""
         half = torch.where(shift > 0, 2.0 ** (shift.double() - 1), 0.0)
-        sums = weight.double().abs().flatten(1).sum(1) * self.bound_in
+        sums = weight.double().abs().flatten(1).sum(1) * FULL
         largest = float((sums + bias.double().abs().amax(0) + half).max())
         if largest < EXACT32:
             return torch.float32

@@ -23,6 +23,7 @@ from torch import Tensor
 from . import registry
 from .base import Model
 from .errors import WeightsError, WeightsNotFound
+from .integer import FRAC
 
 __all__ = ["Found", "export", "find", "fingerprint", "installed", "load", "thaw"]
 
@@ -176,7 +177,7 @@ def thaw(path: Path) -> dict[str, Tensor]:
         weight, bias, shift = (tensors[f"{name}.{kind}"].float() for kind in KINDS)
         unit = torch.exp2(shift - layer.shift_base)
         state[f"{name}.weight"] = weight / unit[:, None, None, None]
-        state[f"{name}.bias"] = bias / unit / 2.0**layer.frac_in
+        state[f"{name}.bias"] = bias / unit / 2.0**FRAC
     return state
 
 

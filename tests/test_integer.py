@@ -113,10 +113,10 @@ def test_bound_picks_the_width():
 
 
 def test_bound_of_float64_is_refused():
-    layer = IntConv2d(1, 1, 1, bound_in=2**40)
+    layer = IntConv2d(1, 1, 1)
     with pytest.raises(WeightsError, match=r"2\^53"):
         layer.freeze(
-            torch.full((1, 1, 1, 1), 32767),
+            torch.full((1, 1, 1, 1), 2**44),
             torch.zeros(ANCHORS, 1),
             torch.zeros(1, dtype=torch.int),
         )

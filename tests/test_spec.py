@@ -190,7 +190,6 @@ def test_model(name: str):
             layer.weight.shape[0],
             layer.lo,
             layer.hi,
-            layer.frac_in,
             layer.frac_out,
         ]
         for name, layer in model.integer_layers().items()

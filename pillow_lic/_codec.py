@@ -19,7 +19,9 @@ from .header import LEVELS, MODES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lic_models.codec import Codec, Kept, Pixels
+    from lic_models.codec import Codec
+    from lic_models.pixels import Pixels
+    from lic_models.transforms import Kept
 
     from .header import Box
 

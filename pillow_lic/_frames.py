@@ -11,7 +11,7 @@ from PIL import Image
 from ._timing import FRAMES_MAX, TIME_MAX, Timing
 
 if TYPE_CHECKING:
-    from lic_models.codec import Pixels
+    from lic_models.pixels import Pixels
 
 __all__ = ["alike", "each", "timing"]
 

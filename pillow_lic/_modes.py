@@ -9,7 +9,7 @@ from PIL import Image
 from .header import MODES
 
 if TYPE_CHECKING:
-    from lic_models.codec import Pixels
+    from lic_models.pixels import Pixels
 
 __all__ = ["narrow", "pixels", "shallow", "storable"]
 

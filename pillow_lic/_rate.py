@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .header import LEVELS
 
 if TYPE_CHECKING:
-    from lic_models.codec import Pixels
+    from lic_models.pixels import Pixels
 
 __all__ = ["Guess", "Target", "guess", "search", "wanted"]
 

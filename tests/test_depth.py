@@ -107,7 +107,7 @@ def test_writing_tensors():
     assert file.getvalue() == plain.getvalue()
     with pytest.raises(ValueError, match="bit depth: found 12"):
         tensors.write(plain, x.float() / 65535, model="tiny", bit_depth=12)
-    with pytest.raises(ValueError, match="x: found values from"):
+    with pytest.raises(ValueError, match="image: found values from"):
         tensors.write(plain, x.float(), model="tiny")
 
 

@@ -54,7 +54,7 @@ def test_effort_pays_or_changes_nothing(codec: Codec):
 
 def test_decoder_sees_what_the_encoder_saw(codec: Codec):
     level = 6000
-    y = codec._analyse(photo(128, 192), level)
+    y = codec.transforms.analyse(photo(128, 192), level)
     latents = codec.model.latents(y, torch.tensor([float(level)]))
     data, sent = coding.encode(codec.model, latents, level)
     shapes = codec.model.shapes(128, 192)
@@ -111,9 +111,9 @@ def test_halo_covers_the_synthesis(codec: Codec):
 
 def test_analysis_blocks_match_the_whole(codec: Codec, monkeypatch: pytest.MonkeyPatch):
     x = photo(256, 384)
-    whole = codec._analyse(x, 8000)
-    monkeypatch.setattr("lic_models.codec.BLOCK", 128)
-    blocks = codec._analyse(x, 8000)
+    whole = codec.transforms.analyse(x, 8000)
+    monkeypatch.setattr("lic_models.transforms.Transforms.block", 128)
+    blocks = codec.transforms.analyse(x, 8000)
     assert torch.allclose(whole, blocks, atol=2e-3)
 
 
@@ -262,6 +262,14 @@ def test_bad_quality(quality: object):
 def test_bad_tensors(shape: tuple[int, ...]):
     with pytest.raises(ValueError, match="image"):
         lic_models.load("tiny").encode_tiles(torch.zeros(shape), 5000, 0)
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01, 255, float("nan"), float("inf")])
+def test_bad_values(value: float):
+    x = photo(64, 64)
+    x[1, 2, 3] = value
+    with pytest.raises(ValueError, match="image: found values from"):
+        lic_models.load("tiny").encode(x)
 
 
 def test_bad_device():

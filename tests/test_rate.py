@@ -15,7 +15,7 @@ from PIL import Image
 from samples import EXIF, lic, opened
 
 import lic_models
-from lic_models.codec import Codec, Kept
+from lic_models.transforms import Kept, Transforms
 from pillow_lic import _rate
 from pillow_lic._rate import Guess, Target, guess, search
 
@@ -160,12 +160,12 @@ def test_levels_nearby_share_an_analysis(photo: Image.Image, monkeypatch: pytest
     pixels = np.asarray(photo)
     analysed: list[int] = []
 
-    def counted(self: Codec, image: Any, level: int, *rows: int) -> Any:
+    def counted(self: Transforms, image: Any, level: int, *rows: int) -> Any:
         analysed.append(level)
         return original(self, image, level, *rows)
 
-    original = Codec._analyse
-    monkeypatch.setattr(Codec, "_analyse", counted)
+    original = Transforms.analyse
+    monkeypatch.setattr(Transforms, "analyse", counted)
     kept: Kept = {}
     found = {at: codec.encode_tiles(pixels, at, 0, kept=kept) for at in (5000, 5001, 5500, 5501)}
     assert analysed == [5000, 5501]

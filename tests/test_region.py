@@ -14,7 +14,8 @@ from samples import picture
 
 import lic_models
 import pillow_lic
-from lic_models import codec, registry
+from lic_models import registry
+from lic_models.transforms import Transforms
 from pillow_lic import container, errors, header
 
 
@@ -150,7 +151,7 @@ def test_bands_and_blocks_change_nothing(tile: int, monkeypatch: pytest.MonkeyPa
     file, other = io.BytesIO(), io.BytesIO()
     image.save(file, "LIC", model="tiny", tile=tile)
     want = np.asarray(Image.open(file)).astype(int)
-    monkeypatch.setattr(codec, "BLOCK", 128)
+    monkeypatch.setattr(Transforms, "block", 128)
     found = np.asarray(Image.open(file)).astype(int)
     assert np.abs(found - want).max() <= 1
     image.save(other, "LIC", model="tiny", tile=tile)

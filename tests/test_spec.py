@@ -16,7 +16,7 @@ import vector_dump
 
 import lic_models
 from lic_models import (
-    codec,
+    coded,
     integer,
     integer_blocks,
     levels,
@@ -25,6 +25,7 @@ from lic_models import (
     refine,
     registry,
     tables,
+    transforms,
     weights,
 )
 from lic_models.errors import WeightsError
@@ -56,8 +57,8 @@ def test_container():
             for side in (1, header.SIDE_MAX)
         ],
     }
-    assert codec.TILE_UNIT == header.TILE_UNIT
-    assert codec.TILE_PIXELS_MAX == header.TILE_PIXELS_MAX
+    assert coded.TILE_UNIT == header.TILE_UNIT
+    assert coded.TILE_PIXELS_MAX == header.TILE_PIXELS_MAX
     assert _options.EFFORT_MAX == refine.EFFORT_MAX
 
 
@@ -152,7 +153,7 @@ def test_check_values_of_the_range_coder():
 def test_pixels_and_weights():
     found = header.Header(64, 64, "LA", 0, weights.find("tiny").fingerprint, 7500)
     lost = _codec.decode(found, container.Parts({}, None, [None]), "cpu")
-    assert dict(zip(header.DEPTHS, NUMBERS["pixels"]["lost"], strict=True)) == codec.GREY
+    assert dict(zip(header.DEPTHS, NUMBERS["pixels"]["lost"], strict=True)) == transforms.GREY
     assert set(lost[..., 0].ravel().tolist()) == {NUMBERS["pixels"]["lost"][0]}
     assert set(lost[..., 1].ravel().tolist()) == {NUMBERS["pixels"]["lost_alpha"]}
     vectors = tomllib.loads((SPEC / "vectors" / "vectors.toml").read_text())["vector"]

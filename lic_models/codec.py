@@ -1,8 +1,6 @@
 """Pixels to coded tiles and back.
 
-A large image is cut into tiles whose symbols are coded independently; the transforms see across
-tile borders, so there are no seams. Both transforms run in blocks with a halo, which bounds their
-memory whatever the tile size.
+A large image is cut into tiles whose symbols are coded independently.
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -61,7 +58,7 @@ class Codec:
         Raises ValueError if an argument is out of its range.
         """
         payloads = []
-        for latents in self._latents(pixels, level, tile, effort, kept):
+        for latents in self._latents(as_tensor(pixels), level, tile, effort, kept):
             payloads.append(coding.encode(self.model, latents, level)[0])
             if on_tile:
                 on_tile()
@@ -80,17 +77,18 @@ class Codec:
         Arguments and errors are those of `encode_tiles`; the pixels are (H, W, 3), uint8, or
         uint16 if those that came were.
         """
+        image = as_tensor(pixels)
         coded = [
             coding.encode(self.model, each, level)
-            for each in self._latents(pixels, level, tile, effort, kept)
+            for each in self._latents(image, level, tile, effort, kept)
         ]
-        height, width = as_tensor(pixels).shape[1:]
+        height, width = image.shape[1:]
         cut = boxes(*self.transforms.padded(height, width), tile)
         known = zip(cut, (latents for _, latents in coded), strict=True)
-        wide = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint16
-        coded_as = Coded([], width, height, level, tile, 16 if wide else 8)
+        depth = 16 if image.dtype == torch.int32 else 8
+        coded_as = Coded([], width, height, level, tile, depth)
         seen = self.transforms.synthesise(known, (0, 0, height, width), coded_as)
-        return [payload for payload, _ in coded], as_array(seen, coded_as.depth)
+        return [payload for payload, _ in coded], as_array(seen, depth)
 
     @torch.inference_mode()
     def estimate_bits(self, pixels: Pixels | Tensor, level: int, tile: int) -> float:
@@ -99,19 +97,18 @@ class Codec:
         Arguments and errors are those of `encode_tiles`.
         """
         where = self.transforms.where(level)
-        found = self._latents(pixels, level, tile)
+        found = self._latents(as_tensor(pixels), level, tile)
         return sum(float(estimate(self.model, z_y, where, nearest)[1]) for z_y in found)
 
     def _latents(
         self,
-        pixels: Pixels | Tensor,
+        image: Tensor,
         level: int,
         tile: int,
         effort: int = 0,
         kept: Kept | None = None,
     ) -> Iterator[Latents]:
-        """Analyse an image; yields what is coded, tile by tile in raster order."""
-        image = as_tensor(pixels)
+        """Analyse what `as_tensor` returned; yields what is coded, tile by tile in raster order."""
         check(level, tile, image.shape[2], image.shape[1], effort)
         where = self.transforms.where(level)
         height, width = self.transforms.padded(*image.shape[1:])

@@ -42,6 +42,7 @@ class Transforms:
         return torch.autocast(self.device.type, enabled=False)
 
     def padded(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size that is coded: whole strides."""
         stride = self.model.stride
         return up(height, stride), up(width, stride)
 

@@ -14,6 +14,7 @@ from . import (
     demo,
     desktop,
     encode,
+    grey,
     info,
     models,
     strip,
@@ -33,7 +34,7 @@ app = typer.Typer(
 )
 commands = (
     encode, decode, transcode, strip, thumbnail,
-    info, verify, models, demo, bench, texture,
+    info, verify, models, demo, bench, texture, grey,
     autoload, desktop,
 )  # fmt: skip
 for module in commands:

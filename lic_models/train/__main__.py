@@ -2,7 +2,8 @@
 
 python -m lic_models.train fit elic --data photos/ --out runs/elic --minutes 120
 python -m lic_models.train export elic runs/elic/checkpoint.pt
-torchrun --nproc-per-node 4 -m lic_models.train fit elic ...      several GPUs
+torchrun --nproc-per-node 4 -m -- lic_models.train fit elic ...      several GPUs
+(the bare -- keeps torchrun from taking --start for an option of its own)
 """
 
 from __future__ import annotations

@@ -47,6 +47,7 @@ RIVALS = {
         ),
         Coder("webp", ".webp", {"method": 6}, (0, 5, 15, 30, 45, 60, 75, 84, 91, 96)),
         Coder("avif", ".avif", _AVIF, _AVIF_SCALE),
+        Coder("avif-slow", ".avif", {**_AVIF, "speed": 2}, _AVIF_SCALE),
         # Pillow's default tunes for the eye; in decibels this is the fairer rival.
         Coder("avif-psnr", ".avif", {**_AVIF, "advanced": {"tune": "psnr"}}, _AVIF_SCALE),
     )

@@ -28,6 +28,7 @@ import lic_models
 from lic_models.codec import Coded
 
 from . import _codec, _options, container
+from ._atomic import replacing
 from .container import Header, Parts
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def write(
     """Write an RGB image (3, H, W): floats in [0, 1], uint8 or uint16.
 
     `bit_depth` is what readers are told, 8 or 16; by default 16 for uint16, else 8. Raises
-    ValueError for a bad argument; a write that fails writes nothing.
+    ValueError for a bad argument; a write that fails leaves what a path held before.
     """
     if x.dim() != 3 or x.shape[0] != 3 or 0 in x.shape:
         raise ValueError(f"x: found a tensor of shape {tuple(x.shape)}, allowed is (3, H, W)")
@@ -121,7 +122,8 @@ def write(
         tiles = codec.encode_tiles(x, level, edge, effort=effort)
         data = container.write(header, {}, None, tiles)
     if isinstance(target, str | os.PathLike):
-        Path(target).write_bytes(data)
+        with replacing(Path(target)) as path:
+            path.write_bytes(data)
     else:
         target.write(data)
 

@@ -78,6 +78,22 @@ def test_write(kind: str, tmp_path: Path):
         assert apart(pixels(image), tensors.read(tmp_path / "a.lic")) == 0
 
 
+def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What was there stays, and nothing half-written is left."""
+    path = tmp_path / "a.lic"
+    path.write_bytes(b"before")
+
+    def fail(self: Path, data: bytes):
+        with self.open("wb") as file:
+            file.write(data[:10])
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match="no space"):
+        tensors.write(path, photo(50, 70), model="tiny")
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("a.lic", b"before")]
+
+
 def test_errors(tmp_path: Path):
     data = lic(picture("RGB", (70, 60)))
     with pytest.raises(errors.TruncatedError):

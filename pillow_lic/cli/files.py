@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import struct
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
+
+from .._atomic import replacing
 
 __all__ = [
     "Failures",
@@ -115,17 +115,10 @@ def tiles(total: int, doing: str, alone: bool) -> Iterator[Callable[[], object] 
 
 @contextmanager
 def atomic(target: Path, overwrite: bool) -> Iterator[Path]:
-    """Yield a path beside `target` to write to; it takes the target's place on success only."""
+    """Yield a path to write to instead of `target`, as `replacing`, unless that is refused."""
     refuse_existing(target, overwrite)
-    target = Path(os.path.realpath(target))  # a link stays one
-    # The suffix stays last, because savers choose the format by it.
-    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, target)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+    with replacing(target) as path:
+        yield path
 
 
 def refuse_existing(target: Path, overwrite: bool) -> None:

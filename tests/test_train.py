@@ -65,6 +65,17 @@ def test_fit_resume_export_code(photos: Path, tmp_path: Path, monkeypatch: pytes
     assert codec.decode(codec.encode(x, 50)).shape == (1, 3, 64, 64)
 
 
+def test_compiled_blocks_are_those_of_the_network(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Compiling itself is torch's, and takes a minute."""
+    found: list[str] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: found.append(type(self).__name__))
+    common = ("fit", "tiny", "--data", photos, "--patch", 64, "--batch", 2, "--minutes", 0.02)
+    run(*common, "--out", tmp_path, "--compile")
+    assert {"Attention", "Residuals"} <= set(found)
+
+
 @pytest.mark.parametrize("name", lic_models.installed())
 def test_training_goes_on_from_exported_weights(name: str):
     """What is thawed computes what was frozen."""

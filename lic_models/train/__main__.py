@@ -17,6 +17,9 @@ import torch
 import typer
 
 from .. import registry, weights
+from ..channelnorm import ChannelNorm
+from ..gdn import GDN
+from ..layers import Attention, Branch, Residuals
 from .adversarial import AdversarialObjective
 from .data import Photos, find, read
 from .linear import entropy_start, linear_start
@@ -26,6 +29,7 @@ from .objective import TRANSFORMS, Objective
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
+BLOCKS = (Attention, Branch, ChannelNorm, GDN, Residuals)  # what compiling pays for
 HELD_OUT = 8  # photos that are never trained on, for the log's figures
 
 
@@ -58,6 +62,9 @@ def fit_command(
     rate_only: Annotated[bool, typer.Option(help="Train all but the transforms.")] = False,
     adversarial: Annotated[bool, typer.Option(help="Against a discriminator, as HiFiC.")] = False,
     precise: Annotated[bool, typer.Option(help="float32 throughout: slower, for the end.")] = False,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile blocks, which needs a C++ compiler: faster.")
+    ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Crops per step and process.")] = 8,
     patch: Annotated[int, typer.Option(min=64, help="Edge of a crop, multiple of 64.")] = 192,
     rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 1e-3,
@@ -98,6 +105,11 @@ def fit_command(
     else:
         linear_start(network, photos.batch(64, np.random.default_rng(seed)))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if compiled:
+        torch._dynamo.config.cache_size_limit = 64  # a block is compiled for each of its shapes
+        for module in network.modules():
+            if isinstance(module, BLOCKS):
+                module.compile()
     crops = [_middle(read(p), 384).to(where) for p in held]
     settings = Settings(
         minutes=minutes,

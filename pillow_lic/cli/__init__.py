@@ -17,6 +17,7 @@ from . import (
     grey,
     info,
     models,
+    seams,
     strip,
     texture,
     thumbnail,
@@ -34,7 +35,7 @@ app = typer.Typer(
 )
 commands = (
     encode, decode, transcode, strip, thumbnail,
-    info, verify, models, demo, bench, texture, grey,
+    info, verify, models, demo, bench, texture, grey, seams,
     autoload, desktop,
 )  # fmt: skip
 for module in commands:

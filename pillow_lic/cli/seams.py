@@ -14,6 +14,9 @@ import typer
 from . import coders, files, measure, options
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from .metrics import Pixels
 
 __all__ = ["command"]
@@ -39,13 +42,14 @@ class Row:
     middle_largest: int
 
 
-def _steps(tiled: Pixels, whole: Pixels, lines: Sequence[int]) -> Pixels:
+def _steps(tiled: Pixels, whole: Pixels, lines: Sequence[int]) -> NDArray[np.int_]:
     """How steps over columns (before each of these lines) differ, in levels, flat."""
     import numpy as np
 
     at = np.array(lines, dtype=int)
     across = [image[:, at].astype(int) - image[:, at - 1] for image in (tiled, whole)]
-    return np.abs(across[0] - across[1]).ravel()
+    found: NDArray[np.int_] = np.abs(across[0] - across[1]).ravel()
+    return found
 
 
 def _compare(tiled: Pixels, whole: Pixels, edge: int) -> tuple[float, int, float, int]:
@@ -108,7 +112,7 @@ def command(
         raise typer.BadParameter(f"found {tile}, allowed are multiples of 64", param_hint="--tile")
     failures = files.Failures()
     with failures.caught(), tempfile.TemporaryDirectory() as scratch:
-        coder = coders.ours(model, qualities, device)
+        coder = coders.ours(model, tuple(qualities), device)
         with options.naming("--model"):
             measure.fingerprint(coder)
         cut, one = (replace(coder, options={**coder.options, "tile": edge}) for edge in (tile, 0))

@@ -16,17 +16,19 @@ from pillow_lic.cli.seams import _compare
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_seam_is_found_where_it_is(axis: int) -> None:
     whole = np.zeros((192, 192, 3), np.uint8)
-    tiled = whole.swapaxes(0, axis).copy()
-    tiled[64:] = 5
-    assert _compare(tiled.swapaxes(0, axis), whole, 64) == (5 / 4, 5, 0, 0)
-    tiled[64:] = 0
-    tiled[96:] = 7
-    assert _compare(tiled.swapaxes(0, axis), whole, 64) == (0, 0, 7 / 6, 7)
+    for line, height, expected in ((64, 5, "border"), (144, 7, "beside"), (96, 9, "middle")):
+        tiled = whole.copy()
+        tiled[line:] = height
+        found = _compare(tiled.swapaxes(0, axis), whole, 64)
+        assert found[f"{expected}_largest"] == height
+        others = {"border", "beside", "middle"} - {expected}
+        assert all(found[name] == found[f"{name}_largest"] == 0 for name in others)
+        assert found[expected] > 0
 
 
 def test_what_is_in_both_is_no_seam() -> None:
     pixels = np.asarray(picture("RGB", (192, 192)))
-    assert _compare(pixels, pixels, 64) == (0, 0, 0, 0)
+    assert set(_compare(pixels, pixels, 64).values()) == {0}
 
 
 def test_command(tmp_path: Path) -> None:
@@ -38,6 +40,7 @@ def test_command(tmp_path: Path) -> None:
     assert [(row["image"], row["quality"]) for row in rows] == [("a.png", 30), ("a.png", 80)]
     for row in rows:
         assert 0 < row["border"] <= row["border_largest"] < 256
+        assert 0 <= row["beside"] <= row["beside_largest"] < 256
         assert 0 <= row["middle"] <= row["middle_largest"] < 256
 
 

@@ -4,8 +4,8 @@ The analysis was trained to suit all images. For a single one, gradient steps on
 themselves find less rate and less distortion; the decoder stays as it is. Rounding is relaxed as
 by Yang, Bamler and Mandt (Improving Inference for Neural Image Compression, NeurIPS 2020). Given
 many steps, values are drawn between their two neighbours, ever more decidedly: stochastic Gumbel
-annealing. A few steps are too few to average over draws, and 2 of them on what draws would mean
-give as much as 16 on draws; but after many, values settle where only the relaxation likes them.
+annealing. A few steps are too few to average over draws, and take the middle of them instead;
+after many of these, though, values settle where only the relaxation likes them.
 """
 
 from __future__ import annotations

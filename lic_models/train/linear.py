@@ -25,6 +25,7 @@ from ..tables import INDICES, SCALE_MIN
 __all__ = ["anchor_step", "arrange", "entropy_start", "linear_start", "scale_index"]
 
 Z_SCALE = 0.4  # of the hyper-latent at the start, in steps: nothing uses it yet, so few bits
+FEW = 48  # inputs of a branch's last layer; with more, steps of Adam move its output too far
 HIDDEN = 4.0  # spread of hidden integer layers at the start
 
 
@@ -134,6 +135,7 @@ def linear_start(model: Any, images: Tensor) -> None:
         if isinstance(module, Branch):
             nn.init.zeros_(module.last.weight)
             nn.init.zeros_(module.last.bias)  # type: ignore[arg-type]
+            module.gain.log.fill_(math.log(min(1.0, FEW / module.last.weight[0].numel())))
     features = images - 0.5
     for conv, deconv in zip(model.g_a.convs, reversed(list(model.g_s.convs)), strict=True):
         basis = _principal(features, min(4 * features.shape[1], conv.out_channels))

@@ -26,9 +26,10 @@ EFFORT_MAX = 9
 BLOCK = 32  # samples of y that are synthesised at a time, halo not counted: bounds memory
 DRAWN = 64  # from so many steps on values are drawn
 RATE = 0.05, 0.6  # learning rate, and the power of the number of steps that divides it
+TRAVEL = 0.125  # most that the rates of all steps may sum to: farther, bits go and pixels with them
 RATE_DRAWN = 0.01
 WARM = 0.3  # temperature at first
-COLD, COLD_DRAWN = 0.03, 0.1  # and at last
+COLD, COLD_DRAWN = 0.01, 0.1  # and at last
 EDGE = 1e-3  # how close to its neighbours a value may come before atanh is infinite
 
 
@@ -68,7 +69,8 @@ def refine(
         """lambda * squared error in bits; leaves its gradient in y_hat."""
         return _distortion(model, y_hat, x, scene, box, where)
 
-    chance, cold, rate = None, COLD, RATE[0] / count ** RATE[1]
+    chance, cold = None, COLD
+    rate = min(RATE[0] / count ** RATE[1], TRAVEL / count)
     if count >= DRAWN:
         chance = torch.Generator(x.device).manual_seed(0)  # one image, one file
         cold, rate = COLD_DRAWN, RATE_DRAWN

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..header import SAMPLE
 from . import coders, files, measure, options
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from .metrics import Pixels
 
 __all__ = ["command"]
-
-SAMPLE = 16  # pixels of a sample of y
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,11 @@ def _any_categorical() -> Any:
 
 def _weights(components: NDArray[np.int64], half: int) -> NDArray[np.float64]:
     """What that model takes for mixtures (3, K, n): (n, letters)."""
-    offset, index, weight = components
-    return (mixtures.letter_weights(offset, index, weight, half) - 1).astype(np.float64)
+    changes = np.flatnonzero((np.diff(components) != 0).any((0, 1))) + 1
+    starts = np.concatenate([[0], changes])  # runs of one density: a channel's without contexts
+    offset, index, weight = components[:, :, starts]
+    found = (mixtures.letter_weights(offset, index, weight, half) - 1).astype(np.float64)
+    return found.repeat(np.diff(starts, append=components.shape[2]), axis=0)
 
 
 @cache

@@ -42,8 +42,11 @@ def run(*arguments: object) -> str:
     return result.output
 
 
-def test_fit_resume_export_code(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    common = ("fit", "tiny", "--data", photos, "--out", tmp_path / "run", "--patch", 64)
+@pytest.mark.parametrize("options", [(), ("--soap",)])
+def test_fit_resume_export_code(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+):
+    common = ("fit", "tiny", "--data", photos, "--out", tmp_path / "run", "--patch", 64, *options)
     run(*common, "--minutes", 0.02, "--batch", 2, "--every", 0.01)
     checkpoint = tmp_path / "run" / "checkpoint.pt"
     first = torch.load(checkpoint, weights_only=True)
@@ -52,6 +55,7 @@ def test_fit_resume_export_code(photos: Path, tmp_path: Path, monkeypatch: pytes
     assert 0 < first["step"] < second["step"]
     assert first["elapsed"] < second["elapsed"]
     assert first["averaged"] < second["averaged"]
+    assert len(second["optimizers"]) == 1 + len(options)
     with (tmp_path / "run" / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) >= 2

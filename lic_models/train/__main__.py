@@ -65,6 +65,9 @@ def fit_command(
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile blocks, which needs a C++ compiler: faster.")
     ] = False,
+    soap: Annotated[
+        bool, typer.Option("--soap", help="SOAP instead of Adam for the transforms' convolutions.")
+    ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Crops per step and process.")] = 8,
     patch: Annotated[int, typer.Option(min=64, help="Edge of a crop, multiple of 64.")] = 192,
     rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 1e-3,
@@ -84,6 +87,7 @@ def fit_command(
         raise typer.BadParameter("found without --transforms", param_hint="fitting")
     if threads:
         torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # normalisation squares what is small: a fifth of the time
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         torch.distributed.init_process_group()
     where = _device(device)
@@ -118,6 +122,7 @@ def fit_command(
         chain=chain,
         batch=batch,
         every=every,
+        soap=soap,
         seed=seed,
     )
     if adversarial and rate_only:

@@ -23,7 +23,7 @@ from .objective import TRANSFORMS, Objective
 
 __all__ = ["Settings", "evaluate", "fit"]
 
-SOAP_MOST = 330  # channels that SOAP finds a basis for: 320 of y
+SOAP_MOST = 520  # channels that SOAP finds a basis for: those of every transform that ships
 CRITIC = 0.3  # factor on the learning rate for the discriminator
 EVALUATE_AT = (500, 2500, 5000, 7500, 10000)  # levels
 

@@ -39,7 +39,7 @@ class Settings:
     hold: share of the budget before the cosine decay; warmup: steps.
     average: decay of the exponential moving average of the weights.
     soap: whether the transforms' convolutions take steps of SOAP (Vyas et al., 2024) instead of
-        Adam's: a sixth more time each, and more learned from it.
+        Adam's: a sixth (GDN) to a third (cheng2020) more time each, and more learned from it.
     every: minutes between evaluations and checkpoints.
     """
 

@@ -1,7 +1,11 @@
 """The residual transforms of Cheng et al., 2020: strided blocks, sub-pixel upsampling, attention.
 
-g_a: x -> stride -> RB -> stride -> Attn -> RB -> stride -> RB -> conv s2 -> Attn -> y
-g_s: y_hat -> Attn -> RB -> up -> RB -> up -> Attn -> RB -> up -> RB -> sub-pixel conv -> x_hat
+g_a: x -> stride -> RB -> stride -> Attn -> RB -> stride -> RB -> gain -> conv s2 -> Attn -> y
+g_s: y_hat -> Attn -> RB -> up -> gain -> RB -> up -> Attn -> RB -> up -> RB
+           -> sub-pixel conv -> x_hat
+
+The gain is that of ELIC (`residual.py`), and so are the sizes of the strided convolutions: the
+linear chain through both networks can be taken over from there.
 """
 
 from __future__ import annotations
@@ -12,11 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .gdn import GDN
-from .layers import Attention, Branch, down
+from .layers import Attention, Branch, Gain, down
 
 __all__ = ["SubpixelAnalysis", "SubpixelSynthesis"]
 
 SLOPE = 0.01
+OUTER = 5  # kernel of the skip next to the image
 
 
 def _conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
@@ -69,21 +74,32 @@ class SubpixelAnalysis(nn.Module):
 
     def __init__(self, widths: tuple[int, ...], M: int, *, units: int) -> None:
         super().__init__()
-        channels = (3, *widths, M)
-        pairs = list(pairwise(channels))
-        self.convs = nn.ModuleList(down(a, b, 3) for a, b in pairs)
+        pairs = list(pairwise((3, *widths, M)))
+        self.convs = nn.ModuleList(
+            down(a, b, k) for (a, b), k in zip(pairs, (OUTER, 3, 3, 3), strict=True)
+        )
         self.strides = nn.ModuleList(_Down(a, b) for a, b in pairs[:-1])
         self.blocks = nn.ModuleList(_Residual(n) for n in widths)
-        self.attentions = nn.ModuleList((Attention(widths[1], units), Attention(M, units)))
+        self.attentions = nn.ModuleDict(
+            {"1": Attention(widths[1], units), "3": Attention(M, units)}
+        )
+        self.gain = Gain(widths[2])
+
+    def stage(self, i: int, x: Tensor, level: Tensor) -> Tensor:
+        """Apply what halves the size for the i-th time, and what follows it at that size."""
+        if i == len(self.strides):
+            y: Tensor = self.attentions["3"](self.convs[i](x), level)
+            return y
+        x = self.convs[i](x) + self.strides[i](x, level)
+        if i == 1:
+            x = self.attentions["1"](x, level)
+        x = self.blocks[i](x, level)
+        return self.gain(x, level) if i == 2 else x
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        for i, (stride, block) in enumerate(zip(self.strides, self.blocks, strict=True)):
-            x = self.convs[i](x) + stride(x, level)
-            if i == 1:
-                x = self.attentions[0](x, level)
-            x = block(x, level)
-        out: Tensor = self.attentions[1](self.convs[-1](x), level)
-        return out
+        for i in range(len(self.convs)):
+            x = self.stage(i, x, level)
+        return x
 
 
 class SubpixelSynthesis(nn.Module):
@@ -93,17 +109,33 @@ class SubpixelSynthesis(nn.Module):
         super().__init__()
         channels = (M, *reversed(widths), 3)
         pairs = list(pairwise(channels))
-        self.convs = nn.ModuleList(nn.Conv2d(a, 4 * b, 1) for a, b in pairs[:-1])
-        self.convs.append(_conv3(pairs[-1][0], 4 * 3))
+        self.convs = nn.ModuleList(_conv3(a, 4 * b) for a, b in pairs)
         self.ups = nn.ModuleList(_Up(a, b) for a, b in pairs[:-1])
         self.blocks = nn.ModuleList(_Residual(n) for n in channels[:-1])
-        self.attentions = nn.ModuleList((Attention(M, units), Attention(widths[1], units)))
+        self.attentions = nn.ModuleDict(
+            {"0": Attention(M, units), "2": Attention(widths[1], units)}
+        )
+        self.gain = Gain(widths[2])
+
+    def stage(self, i: int, x: Tensor, level: Tensor) -> Tensor:
+        """Apply what comes before the i-th doubling of the size, from the one before it on."""
+        if i == 0:
+            x = self.attentions["0"](x, level)
+            y_hat: Tensor = self.blocks[0](x, level)
+            return y_hat
+        wide = F.pixel_shuffle(self.convs[i - 1](x), 2)
+        if i == len(self.convs):
+            return wide
+        x = wide + self.ups[i - 1](x, level)
+        if i == 1:
+            x = self.gain(x, level)
+        if i == 2:
+            x = self.attentions["2"](x, level)
+        out: Tensor = self.blocks[i](x, level)
+        return out
 
     def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
-        x = self.blocks[0](self.attentions[0](y_hat, level), level)
-        for i, up in enumerate(self.ups):
-            x = F.pixel_shuffle(self.convs[i](x), 2) + up(x, level)
-            if i == 1:
-                x = self.attentions[1](x, level)
-            x = self.blocks[i + 1](x, level)
-        return F.pixel_shuffle(self.convs[-1](x), 2)
+        x = y_hat
+        for i in range(len(self.convs) + 1):
+            x = self.stage(i, x, level)
+        return x

@@ -9,9 +9,10 @@
 
 Residual transforms with attention and sub-pixel upsampling; the density of each y is a mixture of
 three Gaussians, made of z and the positions before it, as integer tables. Differences from the
-paper: one set of weights covers all rates through gains and level biases, the skips of strided
-blocks are 3x3 instead of 1x1, contexts and h_a see magnitudes beside values, h_s has fewer layers,
-and z has a scale per channel and level instead of a learned density.
+paper: one set of weights covers all rates through gains and level biases, the skips of strided and
+upsampling blocks are 3x3 (5x5 next to the image in g_a) instead of 1x1, contexts and h_a see
+magnitudes beside values, h_s has fewer layers, and z has a scale per channel and level instead of
+a learned density.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Config(HyperWidths):
     attention branch; context: channels of the masked context; hidden: of the parameter network.
     """
 
-    widths: tuple[int, int, int] = (32, 64, 128)
+    widths: tuple[int, int, int] = (32, 96, 192)
     units: int = 1
     context: int = 192
     hidden: tuple[int, int] = (256, 192)

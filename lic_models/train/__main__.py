@@ -17,11 +17,13 @@ import torch
 import typer
 
 from .. import registry, weights
+from ..base import Model
 from ..channelnorm import ChannelNorm
 from ..gdn import GDN
 from ..layers import Attention, Branch, Residuals
 from .adversarial import AdversarialObjective
 from .data import Photos, find, read
+from .imitation import ImitationObjective, inherited
 from .linear import entropy_start, linear_start
 from .loop import Settings, fit
 from .objective import TRANSFORMS, Objective
@@ -59,6 +61,9 @@ def fit_command(
     fitting: Annotated[
         bool, typer.Option(help="With --transforms: also all else of the same name and shape.")
     ] = False,
+    teacher: Annotated[
+        str | None, typer.Option(help="Model whose installed weights to imitate stage by stage.")
+    ] = None,
     rate_only: Annotated[bool, typer.Option(help="Train all but the transforms.")] = False,
     adversarial: Annotated[bool, typer.Option(help="Against a discriminator, as HiFiC.")] = False,
     precise: Annotated[bool, typer.Option(help="float32 throughout: slower, for the end.")] = False,
@@ -81,8 +86,10 @@ def fit_command(
     """Train a model, or go on where the folder's checkpoint stopped."""
     if patch % 64:
         raise typer.BadParameter(f"found {patch}, allowed are multiples of 64", param_hint="patch")
-    if start is not None and transforms is not None:
-        raise typer.BadParameter("found both, allowed is one", param_hint="start, transforms")
+    if sum(origin is not None for origin in (start, transforms, teacher)) > 1:
+        raise typer.BadParameter(
+            "found several, allowed is one", param_hint="start, transforms, teacher"
+        )
     if fitting and transforms is None:
         raise typer.BadParameter("found without --transforms", param_hint="fitting")
     if threads:
@@ -97,6 +104,7 @@ def fit_command(
     photos = Photos([p for p in paths if p not in held], patch, where)
     cls = registry.lookup(model)
     network = cls(cls.configure()).to(where)
+    taught: Model | None = None
     if start is not None:
         network.load_state_dict(_state(start))
     elif transforms is not None:
@@ -106,6 +114,12 @@ def fit_command(
         entropy_start(network, photos.batch(64, np.random.default_rng(seed)))
         if fitting:
             network.load_state_dict(_fitting(network.state_dict(), other))
+    elif teacher is not None:
+        taught = registry.lookup(teacher)(registry.lookup(teacher).configure()).to(where)
+        taught.load_state_dict(weights.thaw(weights.find(teacher).path))
+        same = inherited(network, taught)
+        linear_start(network, photos.batch(64, np.random.default_rng(seed)), same)
+        network.load_state_dict(same, strict=False)
     else:
         linear_start(network, photos.batch(64, np.random.default_rng(seed)))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -127,11 +141,15 @@ def fit_command(
     )
     if adversarial and rate_only:
         raise typer.BadParameter("found both", param_hint="adversarial, rate-only")
-    objective = (
-        AdversarialObjective(network, precise)
-        if adversarial
-        else Objective(network, rate_only, precise)
-    )
+    if taught is not None:
+        try:
+            objective: Objective = ImitationObjective(network, taught, precise)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="teacher") from error
+    elif adversarial:
+        objective = AdversarialObjective(network, precise)
+    else:
+        objective = Objective(network, rate_only, precise)
     fit(objective.to(where), photos, crops, settings, out)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

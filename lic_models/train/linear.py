@@ -8,7 +8,7 @@ transform with sensible steps and scales, and learning starts from there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -125,10 +125,11 @@ def arrange(groups: Sequence[int]) -> list[int]:
 
 
 @torch.no_grad()
-def linear_start(model: Any, images: Tensor) -> None:
+def linear_start(model: Any, images: Tensor, instead: Mapping[str, Tensor] = {}) -> None:
     """Initialise a model of strided `g_a.convs` and `g_s.convs` from images (B, 3, H, W).
 
     The model has gains, `config.groups` and an entropy path of integer layers.
+    `instead`: parameters to have in place of linear ones, by name.
     """
     steps = torch.tensor([anchor_step(row) for row in range(ANCHORS)])
     for module in model.modules():
@@ -145,6 +146,7 @@ def linear_start(model: Any, images: Tensor) -> None:
         features = F.conv2d(features, basis, stride=2)
     model.gain.log.copy_(-steps.log()[:, None])
     model.inverse_gain.log.copy_(steps.log()[:, None])
+    model.load_state_dict(instead, strict=False)
     entropy_start(model, images)
     level = torch.full((len(images),), LEVEL_MIN + SPACING * ANCHORS / 2, device=images.device)
     with _balancing(model, Branch):

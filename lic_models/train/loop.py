@@ -6,6 +6,7 @@ import csv
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ class Settings:
         strided convolutions of the transforms.
     batch: crops per step and process; clip: gradient norm.
     hold: share of the budget before the cosine decay; warmup: steps.
-    average: decay of the exponential moving average of the weights.
+    average: decay of the exponential moving average of the weights, after some hundred steps.
     soap: whether the transforms' convolutions take steps of SOAP (Vyas et al., 2024) instead of
         Adam's: a sixth (GDN) to a third (cheng2020) more time each, and more learned from it.
     every: minutes between evaluations and checkpoints.
@@ -144,13 +145,24 @@ class _Critic:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
+def _average(decay: float) -> Callable[[Any, Any, Any], None]:
+    """Update of the weights' average: short at first, or it would long remember the start."""
+
+    def update(averages: Any, weights: Any, updates: Any) -> None:
+        n = float(updates)
+        short = get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))  # type: ignore[no-untyped-call]
+        short(averages, weights, updates)
+
+    return update
+
+
 class _Run:
     """State of one stage that a checkpoint holds."""
 
     def __init__(self, objective: Objective, settings: Settings) -> None:
         self.objective, self.settings = objective, settings
         self.optimizers = _optimizers(objective, settings)
-        average = get_ema_multi_avg_fn(settings.average)  # type: ignore[no-untyped-call]
+        average = _average(settings.average)
         self.critic: _Critic | None = None
         if isinstance(objective, AdversarialObjective):
             self.critic = _Critic(objective, settings)

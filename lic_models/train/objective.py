@@ -11,11 +11,19 @@ from ..base import Model
 from ..entropy import UNIT, estimate, nearest, noisy
 from ..levels import LMBDA_MAX, LMBDA_MIN, lmbda
 
-__all__ = ["TRANSFORMS", "Objective"]
+__all__ = ["TRANSFORMS", "Objective", "weigh"]
 
 TRANSFORMS = ("g_a", "g_s", "gain", "inverse_gain")  # what models with other contexts can share
 
 BALANCE = 0.55  # loss grows about as lambda^0.55; dividing it out lets every level count alike
+
+
+def weigh(bpp: Tensor, mse: Tensor, level: Tensor) -> Tensor:
+    """Loss (B,) of bits per pixel and squared error of images in [0, 1], each (B,)."""
+    weight = lmbda(level)
+    middle = math.sqrt(LMBDA_MIN * LMBDA_MAX)
+    loss: Tensor = (bpp + weight * 255**2 * mse) * (weight / middle) ** -BALANCE
+    return loss
 
 
 class Objective(nn.Module):
@@ -50,7 +58,5 @@ class Objective(nn.Module):
             x_hat = x_hat.clamp(0, 1)
         mse = (x_hat.float() - x).square().flatten(1).mean(1)
         bpp = bits / (x.shape[2] * x.shape[3])
-        weight = lmbda(level)
-        middle = math.sqrt(LMBDA_MIN * LMBDA_MAX)
-        loss = (bpp + weight * 255**2 * mse) * (weight / middle) ** -BALANCE
-        return {"loss": loss.mean(), "bpp": bpp, "mse": mse, "x_hat": x_hat, "y_hat": y_hat}
+        loss = weigh(bpp, mse, level).mean()
+        return {"loss": loss, "bpp": bpp, "mse": mse, "x_hat": x_hat, "y_hat": y_hat}

@@ -127,8 +127,10 @@ class Synthesis:
         x = self.residual("g_s.blocks.0", self.attention("g_s.attentions.0", x))
         for n in range(3):
             x = double(self.conv(f"g_s.convs.{n}", x)) + self.up(f"g_s.ups.{n}", x)
+            if n == 0:
+                x = self.gain("g_s.gain", x)
             if n == 1:
-                x = self.attention("g_s.attentions.1", x)
+                x = self.attention("g_s.attentions.2", x)
             x = self.residual(f"g_s.blocks.{n + 1}", x)
         return double(self.conv("g_s.convs.3", x))
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from .base import Model, Step
 from .entropy import drive
-from .gdn import GDN
-from .integer import IntConv2d
 from .levels import LEVEL_MAX
 
 __all__ = ["Cost", "cost"]
@@ -27,25 +24,7 @@ class Cost(NamedTuple):
     decode: float
 
 
-@contextmanager
-def _counting(model: Model) -> Iterator[list[int]]:
-    counts: list[int] = []
-
-    def hook(layer: Any, args: Any, out: Tensor) -> None:
-        if isinstance(layer, GDN):  # as one 1x1 convolution
-            counts.append(layer.root.numel() * out.numel() // out.shape[1])
-        else:
-            grid = args[0] if isinstance(layer, nn.ConvTranspose2d) else out
-            counts.append(layer.weight.numel() * grid.numel() // grid.shape[1])
-
-    kinds = (nn.Conv2d, nn.ConvTranspose2d, IntConv2d, GDN)
-    handles = [m.register_forward_hook(hook) for m in model.modules() if isinstance(m, kinds)]
-    yield counts
-    for handle in handles:
-        handle.remove()
-
-
-@torch.inference_mode()
+@torch.no_grad()
 def cost(model: Model) -> Cost:
     """Count what a frozen model computes for one image."""
     device = next(model.buffers(), torch.empty(0)).device
@@ -55,15 +34,13 @@ def cost(model: Model) -> Cost:
     def answer(step: Step) -> Tensor:
         return step.mean
 
-    with _counting(model) as counts:
+    with FlopCounterMode(display=False) as analysis:
         y = model.analyse(torch.full((1, 3, SIDE, SIDE), 0.5, device=device), level)
         model.latents(y, level)
-        analysis = sum(counts)
-        counts.clear()
+    with FlopCounterMode(display=False) as entropy:
         latents = drive(model, shapes, LEVEL_MAX, answer)
-        entropy = sum(counts)
-        counts.clear()
+    with FlopCounterMode(display=False) as synthesis:
         model.synthesise(latents["y"], level)
-        synthesis = sum(counts)
-    pixels = SIDE * SIDE * 1000
-    return Cost((analysis + entropy) / pixels, (entropy + synthesis) / pixels)
+    both = [entropy.get_total_flops() + side.get_total_flops() for side in (analysis, synthesis)]
+    encode, decode = (flops / 2 / (SIDE * SIDE * 1000) for flops in both)  # two to a multiply-add
+    return Cost(encode, decode)

@@ -7,9 +7,10 @@
 
 A mean-scale hyperprior whose decoder is a generator: besides the squared error, training asks a
 discriminator that knows y_hat whether an image looks real (`train/adversarial.py`). Differences
-from the paper: one set of weights covers all rates through gains and level biases, E and G stand
-beside linear chains, h_a sees asinh(y) beside magnitudes, z has a scale per channel and level
-instead of a learned density, and textures are compared by wavelets, not by a network.
+from the paper: one set of weights covers all rates through gains and level biases, every layer of
+stride 2 in E and G stands beside a linear one, G upsamples by sub-pixel convolution, h_a sees
+asinh(y) beside magnitudes, z has a scale per channel and level instead of a learned density, and
+textures are compared by wavelets, not by a network.
 """
 
 from __future__ import annotations
@@ -32,20 +33,23 @@ __all__ = ["Config", "Hific"]
 class Config(HyperWidths):
     """Widths of the transforms and the parameter network.
 
-    widths: channels of E and G at the image's size and after each stride; chain: of the linear
-    chains at 1/2, 1/4 and 1/8; blocks: residual blocks of G; hidden: of the parameter network.
+    chain: channels after each of the first three strides; widths: inside of what stands beside
+    each stride, image first; blocks: residual blocks of G, and inner: their channels; hidden: of
+    the parameter network.
     """
 
-    M: int = 192  # fewer than others: it is made for low rates
-    widths: tuple[int, int, int, int, int] = (8, 32, 64, 96, 192)
-    chain: tuple[int, int, int] = (12, 48, 96)
-    blocks: int = 3
+    widths: tuple[int, int, int, int] = (8, 32, 64, 64)
+    chain: tuple[int, int, int] = (32, 96, 192)
+    blocks: int = 2
+    inner: int = 128
     hidden: tuple[int, int] = (256, 192)
 
 
 PAPER = Config(
-    widths=(60, 120, 240, 480, 960),
+    widths=(60, 120, 240, 480),
+    chain=(120, 240, 480),
     blocks=9,
+    inner=960,
     M=220,
     Z=320,
     hyper=320,
@@ -53,9 +57,10 @@ PAPER = Config(
     hidden=(320, 220),
 )
 TOY = Config(
-    widths=(8, 8, 12, 12, 16),
+    widths=(8, 8, 12, 12),
     chain=(12, 12, 16),
     blocks=1,
+    inner=12,
     M=16,
     Z=4,
     hyper=8,
@@ -75,7 +80,7 @@ class Hific(Hyperprior):
     def __init__(self, config: Config) -> None:
         c = config
         g_a = NormAnalysis(c.widths, c.chain, c.M)
-        g_s = NormSynthesis(c.widths, c.chain, c.M, blocks=c.blocks)
+        g_s = NormSynthesis(c.widths, c.chain, c.M, blocks=c.blocks, inner=c.inner)
         super().__init__(config, g_a, g_s)
         self.parameters_y = nn.ModuleList([Parameters(c.features, c.hidden, c.M)])
 

@@ -134,20 +134,27 @@ class Synthesis:
             x = self.residual(f"g_s.blocks.{n + 1}", x)
         return double(self.conv("g_s.convs.3", x))
 
-    def generator(self, x: Floats) -> Floats:
-        chain, name = x, "g_s.network"
-        for n in range(4):
-            chain = self.deconv(f"g_s.convs.{n}", chain)
-        x = self.biased(f"{name}.first", f"{name}.bias", self.norm(f"{name}.before", x))
-        x = inner = self.norm(f"{name}.after", x)
+    def head(self, x: Floats) -> Floats:
+        x = self.norm("g_s.head.norm", self.biased("g_s.head.first", "g_s.head.bias", x))
+        inner = x
         for n in range(self.config["blocks"]):
-            body = f"{name}.blocks.{n}.body"
+            body = f"g_s.head.blocks.{n}.body"
             part = self.norm(f"{body}.1", self.conv(f"{body}.0", inner)).clip(0)
             inner = inner + self.norm(f"{body}.4", self.conv(f"{body}.3", part))
-        x = x + inner
+        return self.gain("g_s.head.gain", self.conv("g_s.head.last", x + inner))
+
+    def beside(self, name: str, x: Floats) -> Floats:
+        inner = double(self.biased(f"{name}.first", f"{name}.bias", x))
+        inner = self.norm(f"{name}.norm", inner).clip(0)
+        return self.gain(f"{name}.gain", self.conv(f"{name}.last", inner))
+
+    def generator(self, x: Floats) -> Floats:
+        x = x + self.head(x)
         for n in range(4):
-            x = self.norm(f"{name}.ups.{n}.1", self.deconv(f"{name}.ups.{n}.0", x)).clip(0)
-        return chain + self.gain(f"{name}.gain", self.conv(f"{name}.last", x))
+            x = self.deconv(f"g_s.convs.{n}", x) + self.beside(f"g_s.normed.{n}", x)
+            if n == 0:
+                x = self.gain("g_s.gain", x)
+        return x
 
     def bottleneck(self, x: Floats) -> Floats:
         blocks = self.config["blocks"]

@@ -25,6 +25,7 @@ UNIT = 1 << FRAC
 LOG_RATIO = math.log(SCALE_MAX / SCALE_MIN) / (INDICES - 1)
 MIXTURE_TAIL = 5.0  # as TAIL is for tables, of each Gaussian of a mixture
 LOG_ESCAPE = -16 * math.log(2)  # 14 bits for the escape, 2 + 2 log2 for its Exp-Golomb code
+LOG_RARE = -24 * math.log(2)  # the same for mixtures, whose letters all have one part of 2^24
 Shapes = dict[str, tuple[int, int, int]]
 Rounding = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -43,9 +44,9 @@ def _log_gaussian(residual: Tensor, scale: Tensor) -> Tensor:
     return log_density
 
 
-def _bits(log_density: Tensor, residual: Tensor, reach: Tensor) -> Tensor:
+def _bits(log_density: Tensor, residual: Tensor, reach: Tensor, least: float) -> Tensor:
     """Bits, the escape being part of the density: nothing costs more than the coder charges."""
-    escape = LOG_ESCAPE - 2 * (residual.abs() - reach).clamp_min(1).log()
+    escape = least - 2 * (residual.abs() - reach).clamp_min(1).log()
     return torch.logaddexp(log_density, escape) / -math.log(2)
 
 
@@ -55,7 +56,7 @@ def index_bits(residual: Tensor, index: Tensor) -> Tensor:
     share, ratio = WIDE
     narrow = _log_gaussian(residual, scale) + math.log(1 - share)
     wide = _log_gaussian(residual, scale * ratio) + math.log(share)
-    return _bits(torch.logaddexp(narrow, wide), residual, TAIL * scale)
+    return _bits(torch.logaddexp(narrow, wide), residual, TAIL * scale, LOG_ESCAPE)
 
 
 def mixture_bits(residual: Tensor, mixture: Mixture) -> Tensor:
@@ -64,7 +65,7 @@ def mixture_bits(residual: Tensor, mixture: Mixture) -> Tensor:
     each = _log_gaussian(residual - mixture.offset / UNIT, scale)
     log_weight = (mixture.weight / WEIGHTS).clamp_min(1e-6).log()
     reach = (MIXTURE_TAIL * scale + mixture.offset.abs() / UNIT).amax(0)
-    return _bits(torch.logsumexp(each + log_weight, 0), residual, reach)
+    return _bits(torch.logsumexp(each + log_weight, 0), residual, reach, LOG_RARE)
 
 
 def drive(

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from typer.testing import CliRunner
 
-from lic_models import registry
+from lic_models import registry, weights
 from lic_models.models.cheng2020 import Cheng2020
 from lic_models.train.__main__ import app
 from lic_models.train.imitation import ImitationObjective, inherited
@@ -92,16 +92,15 @@ def test_fit_with_a_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["average"]
     model = Cheng2020(Cheng2020.configs["toy"])
     model.load_state_dict(state)
-    from lic_models import weights
-
     teacher = registry.lookup("tiny")(registry.lookup("tiny").configure())
     teacher.load_state_dict(weights.thaw(weights.find("tiny").path))
     wanted = inherited(model, teacher)["g_a.convs.2.weight"]
     assert (state["g_a.convs.2.weight"] - wanted).abs().max() < 0.01
 
 
-def test_one_start_at_a_time(tmp_path: Path):
-    arguments = ["fit", "cheng2020", "--teacher", "tiny", "--start", "x", "--data", tmp_path]
+@pytest.mark.parametrize("other", [("--start", "x"), ("--rate-only",), ("--adversarial",)])
+def test_one_aim_at_a_time(tmp_path: Path, other: tuple[str, ...]):
+    arguments = ["fit", "cheng2020", "--teacher", "tiny", *other, "--data", tmp_path]
     arguments += ["--out", tmp_path, "--minutes", "1"]
     result = CliRunner().invoke(app, [str(a) for a in arguments])
     assert result.exit_code == 2

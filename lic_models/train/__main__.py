@@ -90,6 +90,10 @@ def fit_command(
         raise typer.BadParameter(
             "found several, allowed is one", param_hint="start, transforms, teacher"
         )
+    if sum((teacher is not None, adversarial, rate_only)) > 1:
+        raise typer.BadParameter(
+            "found several, allowed is one", param_hint="teacher, adversarial, rate-only"
+        )
     if fitting and transforms is None:
         raise typer.BadParameter("found without --transforms", param_hint="fitting")
     if threads:
@@ -139,8 +143,6 @@ def fit_command(
         soap=soap,
         seed=seed,
     )
-    if adversarial and rate_only:
-        raise typer.BadParameter("found both", param_hint="adversarial, rate-only")
     if taught is not None:
         try:
             objective: Objective = ImitationObjective(network, taught, precise)

@@ -24,7 +24,7 @@ from .objective import TRANSFORMS, Objective
 
 __all__ = ["Settings", "evaluate", "fit"]
 
-SOAP_MOST = 520  # channels that SOAP finds a basis for: those of every transform that ships
+SOAP_MOST = 520  # channels that SOAP finds a basis for; with more, that side stays as it is
 CRITIC = 0.3  # factor on the learning rate for the discriminator
 EVALUATE_AT = (500, 2500, 5000, 7500, 10000)  # levels
 

@@ -16,13 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import Branch, Gain, down, up
+from .layers import CHAIN, Branch, Gain, down, up
 
 __all__ = ["ChannelNorm", "NormAnalysis", "NormSynthesis"]
 
 EPSILON = 1e-3
 OUTER = 7  # kernel next to the image
-CHAIN = (5, 3, 3, 3)  # kernels of the linear chains, image first
 
 
 class ChannelNorm(nn.Module):
@@ -79,10 +78,13 @@ class _Block(nn.Module):
 
 
 class _Head(Branch):
-    """conv, norm, residual blocks around which there is an identity, conv."""
+    """conv, norm, residual blocks around which there is an identity, conv 1x1.
+
+    What it reaches, and what follows, is all that the halo allows with two blocks.
+    """
 
     def __init__(self, M: int, inner: int, blocks: int) -> None:
-        super().__init__(_conv(M, inner), _conv(inner, M))
+        super().__init__(_conv(M, inner), _conv(inner, M, 1))
         self.norm = ChannelNorm(inner)
         self.blocks = nn.Sequential(*(_Block(inner) for _ in range(blocks)))
 

@@ -10,6 +10,7 @@ from .integer import level_lerp
 from .levels import ANCHORS
 
 __all__ = [
+    "CHAIN",
     "Attention",
     "Branch",
     "Gain",
@@ -19,6 +20,8 @@ __all__ = [
     "down",
     "up",
 ]
+
+CHAIN = (5, 3, 3, 3)  # kernels of strided convolutions, image first, as those of ELIC that ship
 
 
 def down(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:

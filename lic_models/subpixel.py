@@ -16,12 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .gdn import GDN
-from .layers import Attention, Branch, Gain, down
+from .layers import CHAIN, Attention, Branch, Gain, down
 
 __all__ = ["SubpixelAnalysis", "SubpixelSynthesis"]
 
 SLOPE = 0.01
-OUTER = 5  # kernel of the skip next to the image
 
 
 def _conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
@@ -75,9 +74,7 @@ class SubpixelAnalysis(nn.Module):
     def __init__(self, widths: tuple[int, ...], M: int, *, units: int) -> None:
         super().__init__()
         pairs = list(pairwise((3, *widths, M)))
-        self.convs = nn.ModuleList(
-            down(a, b, k) for (a, b), k in zip(pairs, (OUTER, 3, 3, 3), strict=True)
-        )
+        self.convs = nn.ModuleList(down(a, b, k) for (a, b), k in zip(pairs, CHAIN, strict=True))
         self.strides = nn.ModuleList(_Down(a, b) for a, b in pairs[:-1])
         self.blocks = nn.ModuleList(_Residual(n) for n in widths)
         self.attentions = nn.ModuleDict(

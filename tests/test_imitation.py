@@ -79,7 +79,7 @@ def test_only_models_with_stages_of_the_same_widths():
 
 
 def test_fit_with_a_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The chain begins as the teacher's, and what is far from it comes nearer."""
+    """The chain begins as the teacher's."""
     monkeypatch.setitem(Cheng2020.configs, "shipped", Cheng2020.configs["toy"])
     random = np.random.default_rng(0)
     for i in range(3):

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from samples import photo
 
 import lic_models
-from lic_models import coding, registry, weights
+from lic_models import coding, layers, registry, weights
 from lic_models import cost as costs
 from lic_models.base import Model
 from lic_models.codec import Codec
@@ -93,11 +93,17 @@ def test_lost_tiles_are_grey(codec: Codec):
     assert not (pixels[:, :100] == 128).all()
 
 
-def test_halo_covers_the_synthesis(codec: Codec):
-    """Latents further away than the halo do not touch a pixel."""
-    model, halo, step = codec.model, codec.model.halo, codec.model.pixels
-    channels = model.shapes(64, 64)["y"][0]
+@pytest.mark.parametrize("name", NAMES)
+def test_halo_covers_the_synthesis(name: str):
+    """Latents further away than the halo do not touch a pixel, whatever the weights."""
+    cls = registry.lookup(name)
     torch.manual_seed(0)
+    model = cls(cls.configure())
+    with torch.no_grad():
+        for parameter in model.parameters():  # zero-initialised layers would hide those before
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    halo, step = model.halo, model.pixels
+    channels = model.shapes(64, 64)["y"][0]
     y_hat = torch.randn(1, channels, 4, 2 * halo + 8)
     other = y_hat.clone()
     other[..., -4:] += 5
@@ -147,6 +153,16 @@ def test_cost_is_per_pixel(codec: Codec, monkeypatch: pytest.MonkeyPatch):
     first, last = codec.model.g_a.convs[0], codec.model.g_s.convs[-1]
     assert found.encode > first.weight.numel() / 4 / 1000
     assert found.decode > last.weight.numel() / 4 / 1000
+
+
+def test_cost_counts_fused_layers(codec: Codec, monkeypatch: pytest.MonkeyPatch):
+    """A branch gives one image's level to its weights, past the layers; they count all the same."""
+    found = costs.cost(codec.model)
+    monkeypatch.setattr(layers, "_convolve", lambda layer, x, *_: layer(x))
+    assert costs.cost(codec.model) == found
+    monkeypatch.setattr(layers, "_convolve", lambda layer, x, *_: layer(torch.cat([x, x]))[:1])
+    branches = any(isinstance(m, layers.Branch) for m in codec.model.modules())
+    assert (costs.cost(codec.model).encode > found.encode) == branches
 
 
 def test_stored_layers_are_exact_in_float32(codec: Codec):

@@ -123,7 +123,7 @@ def fit_command(
         taught.load_state_dict(weights.thaw(weights.find(teacher).path))
         same = inherited(network, taught)
         linear_start(network, photos.batch(64, np.random.default_rng(seed)), same)
-        network.load_state_dict(same, strict=False)
+        network.load_state_dict(same, strict=False)  # again: h_a and attention were scaled
     else:
         linear_start(network, photos.batch(64, np.random.default_rng(seed)))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

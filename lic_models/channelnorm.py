@@ -3,20 +3,22 @@
 g_a: x -> 4 x (conv s2) -> y
 g_s: y_hat -> conv -> RB.. -> conv -> 4 x (sub-pixel conv) -> x_hat
 
-Normalisation forgets how strong a signal is, so neither network can begin as a linear codec. Every
-layer of stride 2 stands beside a linear one, whose result it adds to. The sizes of these are
-ELIC's (`residual.py`), so that the linear chain through both can be taken over from there.
+Normalisation forgets how strong a signal is, so neither network can carry a picture by itself.
+Every layer stands beside one of ELIC's transforms (`residual.py`) and adds to its result; that is
+where training starts from. Without bottlenecks (`blocks` 0) what stands there is nearly linear.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import CHAIN, Branch, Gain, down, up
+from .layers import Branch, down
+from .residual import ResidualAnalysis, ResidualSynthesis
 
 __all__ = ["ChannelNorm", "NormAnalysis", "NormSynthesis"]
 
@@ -78,13 +80,13 @@ class _Block(nn.Module):
 
 
 class _Head(Branch):
-    """conv, norm, residual blocks around which there is an identity, conv 1x1.
+    """conv 1x1, norm, residual blocks around which there is an identity, conv 1x1.
 
     What it reaches, and what follows, is all that the halo allows with two blocks.
     """
 
-    def __init__(self, M: int, inner: int, blocks: int) -> None:
-        super().__init__(_conv(M, inner), _conv(inner, M, 1))
+    def __init__(self, M: int, blocks: int, inner: int) -> None:
+        super().__init__(_conv(M, inner, 1), _conv(inner, M, 1))
         self.norm = ChannelNorm(inner)
         self.blocks = nn.Sequential(*(_Block(inner) for _ in range(blocks)))
 
@@ -97,67 +99,58 @@ def _conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
 
 
-class NormAnalysis(nn.Module):
+class NormAnalysis(ResidualAnalysis):
     """g_a: images (B, 3, H, W) centred on zero to y (B, M, H/16, W/16).
 
-    chain: channels after each of the first three strides; widths: inside of what stands beside
-    each stride, image first.
-    """
-
-    def __init__(self, widths: tuple[int, ...], chain: tuple[int, ...], M: int) -> None:
-        super().__init__()
-        pairs = list(pairwise((3, *chain, M)))
-        self.convs = nn.ModuleList(down(a, b, k) for (a, b), k in zip(pairs, CHAIN, strict=True))
-        firsts = [_conv(3, widths[0], OUTER)]
-        firsts += [down(a, n, 3) for (a, _), n in zip(pairs[1:], widths[1:], strict=True)]
-        lasts = [down(widths[0], chain[0], 3)]
-        lasts += [_conv(n, b) for (_, b), n in zip(pairs[1:], widths[1:], strict=True)]
-        self.normed = nn.ModuleList(_Normed(a, b) for a, b in zip(firsts, lasts, strict=True))
-        self.gain = Gain(chain[2])
-
-    def stage(self, i: int, x: Tensor, level: Tensor) -> Tensor:
-        """Apply what halves the size for the i-th time."""
-        y: Tensor = self.convs[i](x) + self.normed[i](x, level)
-        return self.gain(y, level) if i == 2 else y
-
-    def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        for i in range(len(self.convs)):
-            x = self.stage(i, x, level)
-        return x
-
-
-class NormSynthesis(nn.Module):
-    """g_s: y_hat (B, M, H/16, W/16) to images (B, 3, H, W) centred on zero.
-
-    blocks: residual blocks before the first stride; inner: channels of them.
+    beside: channels inside of what stands beside each stride, image first. Other arguments are
+    those of `ResidualAnalysis`.
     """
 
     def __init__(
-        self, widths: tuple[int, ...], chain: tuple[int, ...], M: int, *, blocks: int, inner: int
+        self, widths: tuple[int, ...], M: int, *, beside: tuple[int, ...], **options: Any
     ) -> None:
-        super().__init__()
-        pairs = list(pairwise((M, *reversed(chain), 3)))
-        kernels = list(reversed(CHAIN))
-        self.convs = nn.ModuleList(up(a, b, k) for (a, b), k in zip(pairs, kernels, strict=True))
-        inside = list(reversed(widths))
-        sizes = (3, 3, 3, OUTER)
+        super().__init__(widths, M, **options)
+        pairs = list(pairwise((3, *widths, M)))
+        firsts = [_conv(3, beside[0], OUTER)]
+        firsts += [down(a, n, 3) for (a, _), n in zip(pairs[1:], beside[1:], strict=True)]
+        lasts = [down(beside[0], widths[0], 3)]
+        lasts += [_conv(n, b) for (_, b), n in zip(pairs[1:], beside[1:], strict=True)]
+        self.normed = nn.ModuleList(_Normed(a, b) for a, b in zip(firsts, lasts, strict=True))
+
+    def stride(self, i: int, x: Tensor, level: Tensor) -> Tensor:
+        added: Tensor = self.normed[i](x, level)
+        return super().stride(i, x, level) + added
+
+
+class NormSynthesis(ResidualSynthesis):
+    """g_s: y_hat (B, M, H/16, W/16) to images (B, 3, H, W) centred on zero.
+
+    beside: channels inside of what stands beside each stride, image first; head: residual blocks
+    before the first of them, and their channels. Other arguments are those of `ResidualSynthesis`.
+    """
+
+    def __init__(
+        self,
+        widths: tuple[int, ...],
+        M: int,
+        *,
+        beside: tuple[int, ...],
+        head: tuple[int, int],
+        **options: Any,
+    ) -> None:
+        super().__init__(widths, M, **options)
+        pairs = pairwise((M, *reversed(widths), 3))
+        kernels = ((1, 3), (3, 3), (3, 3), (3, OUTER))
         self.normed = nn.ModuleList(
-            _Up(_conv(a, 4 * n), _conv(n, b, k))
-            for (a, b), n, k in zip(pairs, inside, sizes, strict=True)
+            _Up(_conv(a, 4 * n, first), _conv(n, b, last))
+            for (a, b), n, (first, last) in zip(pairs, reversed(beside), kernels, strict=True)
         )
-        self.head = _Head(M, inner, blocks)
-        self.gain = Gain(chain[2])
+        self.head = _Head(M, *head)
 
-    def stage(self, i: int, x: Tensor, level: Tensor) -> Tensor:
-        """Apply what doubles the size for the i-th time; 0: what comes before."""
-        if i == 0:
-            known: Tensor = x + self.head(x, level)
-            return known
-        out: Tensor = self.convs[i - 1](x) + self.normed[i - 1](x, level)
-        return self.gain(out, level) if i == 1 else out
+    def begin(self, y_hat: Tensor, level: Tensor) -> Tensor:
+        added: Tensor = self.head(y_hat, level)
+        return super().begin(y_hat, level) + added
 
-    def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
-        x = y_hat
-        for i in range(len(self.convs) + 1):
-            x = self.stage(i, x, level)
-        return x
+    def stride(self, i: int, x: Tensor, level: Tensor) -> Tensor:
+        added: Tensor = self.normed[i](x, level)
+        return super().stride(i, x, level) + added

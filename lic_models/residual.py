@@ -32,9 +32,14 @@ class ResidualAnalysis(nn.Module):
         )
         self.gain = Gain(widths[2])
 
+    def stride(self, i: int, x: Tensor, level: Tensor) -> Tensor:
+        """Halve the size for the i-th time; subclasses may add to it."""
+        out: Tensor = self.convs[i](x)
+        return out
+
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        for i, conv in enumerate(self.convs):
-            x = conv(x)
+        for i in range(len(self.convs)):
+            x = self.stride(i, x, level)
             if i < len(self.blocks):
                 x = self.blocks[i](x, level)
             if str(i) in self.attentions:
@@ -62,12 +67,22 @@ class ResidualSynthesis(nn.Module):
         )
         self.gain = Gain(widths[2])
 
+    def begin(self, y_hat: Tensor, level: Tensor) -> Tensor:
+        """Apply what comes before the size is doubled; subclasses may add to it."""
+        out: Tensor = self.attentions["0"](y_hat, level)
+        return out
+
+    def stride(self, i: int, x: Tensor, level: Tensor) -> Tensor:
+        """Double the size for the i-th time; subclasses may add to it."""
+        out: Tensor = self.convs[i](x)
+        return out
+
     def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
-        x = y_hat
-        for i, conv in enumerate(self.convs):
-            if str(i) in self.attentions:
-                x = self.attentions[str(i)](x, level)
-            x = conv(x)
+        x = self.begin(y_hat, level)
+        for i in range(len(self.convs)):
+            if i == 2:
+                x = self.attentions["2"](x, level)
+            x = self.stride(i, x, level)
             if i == 0:
                 x = self.gain(x, level)
             if i < len(self.blocks):

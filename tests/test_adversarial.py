@@ -22,6 +22,15 @@ def test_textures_are_told_apart():
     assert (texture_distance(other, grain) < 0.3 * texture_distance(blurred, grain)).all()
 
 
+def test_coloured_grain_is_not_taken_for_grey():
+    """Grain of the same luma energy is right only if it has the original's colour, or none."""
+    torch.manual_seed(0)
+    grey, other = (torch.rand(2, 1, 128, 128).expand(-1, 3, -1, -1) for _ in range(2))
+    coloured = 0.5 + (torch.rand(2, 3, 128, 128) - 0.5) / 0.669  # sum of squared luma weights
+    assert texture_distance(other, grey).max() < 0.2
+    assert (texture_distance(coloured, grey) > 3 * texture_distance(other, grey)).all()
+
+
 def test_both_sides_learn():
     torch.manual_seed(0)
     cls = registry.lookup("hific")

@@ -7,10 +7,10 @@
 
 A mean-scale hyperprior whose decoder is a generator: besides the squared error, training asks a
 discriminator that knows y_hat whether an image looks real (`train/adversarial.py`). Differences
-from the paper: one set of weights covers all rates through gains and level biases, every layer of
-stride 2 in E and G stands beside a linear one, G upsamples by sub-pixel convolution, h_a sees
-asinh(y) beside magnitudes, z has a scale per channel and level instead of a learned density, and
-textures are compared by wavelets, not by a network.
+from the paper: E and G stand beside ELIC's transforms and start from trained ones, one set of
+weights covers all rates through gains and level biases, G upsamples by sub-pixel convolution, h_a
+sees asinh(y) beside magnitudes, z has a scale per channel and level instead of a learned density,
+and textures are compared by wavelets, not by a network.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ..base import Step, Steps
 from ..channelnorm import NormAnalysis, NormSynthesis
 from ..hyper import Hyperprior, HyperWidths
 from ..integer_blocks import Parameters
+from ..layers import CHAIN
 from ..registry import register
 
 __all__ = ["Config", "Hific"]
@@ -33,23 +34,27 @@ __all__ = ["Config", "Hific"]
 class Config(HyperWidths):
     """Widths of the transforms and the parameter network.
 
-    chain: channels after each of the first three strides; widths: inside of what stands beside
-    each stride, image first; blocks: residual blocks of G, and inner: their channels; hidden: of
-    the parameter network.
+    widths, kernels, blocks, units: of ELIC's transforms, as there. beside: channels inside of what
+    stands beside each of their strides, image first. head: residual blocks of G, and their
+    channels. hidden: of the parameter network.
     """
 
-    widths: tuple[int, int, int, int] = (8, 32, 64, 64)
-    chain: tuple[int, int, int] = (32, 96, 192)
+    features: int = 256
+    widths: tuple[int, int, int] = (32, 96, 192)
+    kernels: tuple[int, int, int, int] = CHAIN
     blocks: int = 2
-    inner: int = 128
-    hidden: tuple[int, int] = (256, 192)
+    units: int = 1
+    beside: tuple[int, int, int, int] = (8, 32, 64, 64)
+    head: tuple[int, int] = (2, 128)
+    hidden: tuple[int, int] = (320, 256)
 
 
 PAPER = Config(
-    widths=(60, 120, 240, 480),
-    chain=(120, 240, 480),
-    blocks=9,
-    inner=960,
+    widths=(120, 240, 480),
+    blocks=0,
+    units=0,
+    beside=(60, 120, 240, 480),
+    head=(9, 960),
     M=220,
     Z=320,
     hyper=320,
@@ -57,10 +62,11 @@ PAPER = Config(
     hidden=(320, 220),
 )
 TOY = Config(
-    widths=(8, 8, 12, 12),
-    chain=(12, 12, 16),
+    widths=(12, 12, 16),
+    kernels=(3, 3, 3, 3),
     blocks=1,
-    inner=12,
+    beside=(8, 8, 12, 12),
+    head=(1, 12),
     M=16,
     Z=4,
     hyper=8,
@@ -79,8 +85,9 @@ class Hific(Hyperprior):
 
     def __init__(self, config: Config) -> None:
         c = config
-        g_a = NormAnalysis(c.widths, c.chain, c.M)
-        g_s = NormSynthesis(c.widths, c.chain, c.M, blocks=c.blocks, inner=c.inner)
+        options: dict[str, Any] = {"kernels": c.kernels, "blocks": c.blocks, "units": c.units}
+        g_a = NormAnalysis(c.widths, c.M, beside=c.beside, **options)
+        g_s = NormSynthesis(c.widths, c.M, beside=c.beside, head=c.head, **options)
         super().__init__(config, g_a, g_s)
         self.parameters_y = nn.ModuleList([Parameters(c.features, c.hidden, c.M)])
 

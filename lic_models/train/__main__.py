@@ -24,7 +24,7 @@ from ..layers import Attention, Branch, Residuals
 from .adversarial import AdversarialObjective
 from .data import Photos, find, read
 from .imitation import ImitationObjective, inherited
-from .linear import entropy_start, linear_start
+from .linear import fits, linear_start
 from .loop import Settings, fit
 from .objective import TRANSFORMS, Objective
 
@@ -56,7 +56,7 @@ def fit_command(
         Path | None, typer.Option(help="Checkpoint or weights file to go on from.")
     ] = None,
     transforms: Annotated[
-        Path | None, typer.Option(help="The same, to take the transforms from and no more.")
+        Path | None, typer.Option(help="The same, for the transforms; with --start, in its place.")
     ] = None,
     fitting: Annotated[
         bool, typer.Option(help="With --transforms: also all else of the same name and shape.")
@@ -86,9 +86,9 @@ def fit_command(
     """Train a model, or go on where the folder's checkpoint stopped."""
     if patch % 64:
         raise typer.BadParameter(f"found {patch}, allowed are multiples of 64", param_hint="patch")
-    if sum(origin is not None for origin in (start, transforms, teacher)) > 1:
+    if teacher is not None and (start is not None or transforms is not None):
         raise typer.BadParameter(
-            "found several, allowed is one", param_hint="start, transforms, teacher"
+            "found several, allowed is one alone", param_hint="start or transforms, teacher"
         )
     if sum((teacher is not None, adversarial, rate_only)) > 1:
         raise typer.BadParameter(
@@ -109,23 +109,21 @@ def fit_command(
     cls = registry.lookup(model)
     network = cls(cls.configure()).to(where)
     taught: Model | None = None
-    if start is not None:
-        network.load_state_dict(_state(start))
-    elif transforms is not None:
+    known: dict[str, torch.Tensor] = {}
+    if transforms is not None:
         other = _state(transforms)
-        shared = {k: v for k, v in other.items() if k.partition(".")[0] in TRANSFORMS}
-        network.load_state_dict({**network.state_dict(), **shared})
-        entropy_start(network, photos.batch(64, np.random.default_rng(seed)))
+        known = {k: v for k, v in other.items() if k.partition(".")[0] in TRANSFORMS}
         if fitting:
-            network.load_state_dict(_fitting(network.state_dict(), other))
+            known |= fits(network, other)
     elif teacher is not None:
         taught = registry.lookup(teacher)(registry.lookup(teacher).configure()).to(where)
         taught.load_state_dict(weights.thaw(weights.find(teacher).path))
-        same = inherited(network, taught)
-        linear_start(network, photos.batch(64, np.random.default_rng(seed)), same)
-        network.load_state_dict(same, strict=False)  # again: h_a and attention were scaled
+        known = inherited(network, taught)
+    if start is not None:
+        network.load_state_dict(_state(start))
     else:
-        linear_start(network, photos.batch(64, np.random.default_rng(seed)))
+        linear_start(network, photos.batch(64, np.random.default_rng(seed)), known)
+    network.load_state_dict(network.state_dict() | known)  # strictly
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if compiled:
         torch._dynamo.config.cache_size_limit = 64  # a block is compiled for each of its shapes
@@ -183,13 +181,6 @@ def _state(path: Path) -> dict[str, torch.Tensor]:
         "average"
     ]
     return state
-
-
-def _fitting(
-    own: dict[str, torch.Tensor], other: dict[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:
-    """Replace in a state what another has by the same name and shape: h_a and h_s, as a rule."""
-    return {k: other[k] if k in other and other[k].shape == v.shape else v for k, v in own.items()}
 
 
 def _middle(image: torch.Tensor, most: int) -> torch.Tensor:

@@ -22,7 +22,9 @@ __all__ = ["AdversarialObjective", "Discriminator", "texture_distance"]
 SLOPE = 0.2
 BANDS = 3  # octaves compared
 WINDOW = 8  # samples of a band whose energy is taken together
-FLOOR = 1e-3  # of a band's energy, in units of the pixel range squared
+FLOOR = 1 / 255  # of a band, in units of the pixel range: what nobody sees
+OPPONENT = ((0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081))  # Y, Cb, Cr
+SHARE = 0.8, 0.1, 0.1  # of these in the distance: grain has little colour, and invented ones show
 TEXTURE = 0.15  # weights in the loss; by gradients, texture is about as strong as squared error
 REALISM = 0.02
 
@@ -35,16 +37,27 @@ def _octave(x: Tensor) -> tuple[Tensor, Tensor]:
     return low, bands
 
 
+def _seen(x: Tensor) -> Tensor:
+    """Luma and two chroma planes, (B, 3, H, W), of RGB images."""
+    return torch.einsum("oc,bchw->bohw", x.new_tensor(OPPONENT), x)
+
+
 def texture_distance(x: Tensor, other: Tensor) -> Tensor:
-    """Mean distance (B,) between the log energies of wavelet bands in windows; 0 if equal."""
+    """Mean distance (B,) between the log energies of wavelet bands in windows; 0 if equal.
+
+    Images are RGB, (B, 3, H, W) in [0, 1].
+    """
+    share = x.new_tensor(SHARE)
     total = torch.zeros(len(x), device=x.device)
+    x, other = _seen(x), _seen(other)
     for _ in range(BANDS):
         x, here = _octave(x)
         other, there = _octave(other)
         window = min(WINDOW, *here.shape[2:])
         energies = (F.avg_pool2d(band.square(), window) + FLOOR**2 for band in (here, there))
         first, second = (energy.log() for energy in energies)
-        total = total + (first - second).abs().flatten(1).mean(1)
+        distance = (first - second).abs().mean((2, 3)).reshape(-1, 3, 3)  # bands, planes
+        total = total + distance.mean(1) @ share
     return total / BANDS
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..base import Model
 from ..entropy import UNIT, estimate, noisy
+from .linear import fits
 from .objective import Objective, weigh
 
 __all__ = ["ImitationObjective", "inherited"]
@@ -99,7 +100,7 @@ def inherited(model: Model, teacher: Any) -> dict[str, Tensor]:
             bias = module.bias.repeat_interleave(4)
             if own[f"{name}.weight"].shape == weight.shape:
                 other |= {f"{name}.weight": weight, f"{name}.bias": bias}
-    return {k: v for k, v in other.items() if k in own and own[k].shape == v.shape}
+    return fits(model, other)
 
 
 def _subpixel(deconv: nn.ConvTranspose2d) -> Tensor:

@@ -8,7 +8,7 @@ transform with sensible steps and scales, and learning starts from there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,7 +22,7 @@ from ..layers import Branch
 from ..levels import ANCHORS, LEVEL_MIN, SPACING, lmbda
 from ..tables import INDICES, SCALE_MIN
 
-__all__ = ["anchor_step", "arrange", "entropy_start", "linear_start", "scale_index"]
+__all__ = ["anchor_step", "arrange", "fits", "linear_start", "scale_index"]
 
 Z_SCALE = 0.4  # of the hyper-latent at the start, in steps: nothing uses it yet, so few bits
 FEW = 48  # inputs of a branch's last layer; with more, steps of Adam move its output too far
@@ -82,8 +82,13 @@ def _balance(
 
 
 @contextmanager
-def _balancing(model: nn.Module, kind: type[nn.Module]) -> Iterator[None]:
-    """While active, balance every layer (of a kind) that feeds on others as data reaches it."""
+def _balancing(
+    model: nn.Module, kind: type[nn.Module], known: Collection[str] = ()
+) -> Iterator[None]:
+    """While active, balance every layer (of a kind) that feeds on others as data reaches it.
+
+    Those whose parameters are `known` stay as they are.
+    """
 
     handles = []
     drawn: dict[nn.Module, Tensor] = {}  # a layer that runs twice is balanced for the second time
@@ -95,8 +100,8 @@ def _balancing(model: nn.Module, kind: type[nn.Module]) -> Iterator[None]:
 
         return run
 
-    for module in model.modules():
-        if not isinstance(module, kind):
+    for name, module in model.named_modules():
+        if not isinstance(module, kind) or f"{name}.first.weight" in known:
             continue
         if isinstance(module, Branch):
             handles.append(module.first.register_forward_pre_hook(hook(0.01, 1.0)))
@@ -147,14 +152,21 @@ def linear_start(model: Any, images: Tensor, instead: Mapping[str, Tensor] = {})
     model.gain.log.copy_(-steps.log()[:, None])
     model.inverse_gain.log.copy_(steps.log()[:, None])
     model.load_state_dict(instead, strict=False)
-    entropy_start(model, images)
+    _entropy_start(model, images)
     level = torch.full((len(images),), LEVEL_MIN + SPACING * ANCHORS / 2, device=images.device)
-    with _balancing(model, Branch):
+    with _balancing(model, Branch, instead):
         model.synthesise(model.analyse(images, level), level)
+    model.load_state_dict(instead, strict=False)  # again: the entropy path was scaled
+
+
+def fits(model: nn.Module, other: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What another model's state has by the same name and shape."""
+    own = model.state_dict()
+    return {k: v for k, v in other.items() if k in own and own[k].shape == v.shape}
 
 
 @torch.no_grad()
-def entropy_start(model: Any, images: Tensor) -> None:
+def _entropy_start(model: Any, images: Tensor) -> None:
     """Initialise the entropy path for the transforms as they are, from images (B, 3, H, W)."""
     for row in range(ANCHORS):
         level = torch.full((len(images),), float(LEVEL_MIN + row * SPACING), device=images.device)

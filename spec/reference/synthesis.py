@@ -137,7 +137,7 @@ class Synthesis:
     def head(self, x: Floats) -> Floats:
         x = self.norm("g_s.head.norm", self.biased("g_s.head.first", "g_s.head.bias", x))
         inner = x
-        for n in range(self.config["blocks"]):
+        for n in range(self.config["head"][0]):
             body = f"g_s.head.blocks.{n}.body"
             part = self.norm(f"{body}.1", self.conv(f"{body}.0", inner)).clip(0)
             inner = inner + self.norm(f"{body}.4", self.conv(f"{body}.3", part))
@@ -148,22 +148,22 @@ class Synthesis:
         inner = self.norm(f"{name}.norm", inner).clip(0)
         return self.gain(f"{name}.gain", self.conv(f"{name}.last", inner))
 
-    def generator(self, x: Floats) -> Floats:
-        x = x + self.head(x)
+    def bottleneck(self, x: Floats, added: bool = False) -> Floats:
+        attended = self.attention("g_s.attentions.0", x)
+        x = attended + self.head(x) if added else attended
         for n in range(4):
-            x = self.deconv(f"g_s.convs.{n}", x) + self.beside(f"g_s.normed.{n}", x)
+            wide = self.deconv(f"g_s.convs.{n}", x)
+            x = wide + self.beside(f"g_s.normed.{n}", x) if added else wide
             if n == 0:
                 x = self.gain("g_s.gain", x)
+            if n < 3:
+                x = self.bottlenecks(f"g_s.blocks.{n}", self.config["blocks"], x)
+            if n == 1:
+                x = self.attention("g_s.attentions.2", x)
         return x
 
-    def bottleneck(self, x: Floats) -> Floats:
-        blocks = self.config["blocks"]
-        x = self.attention("g_s.attentions.0", x)
-        x = self.gain("g_s.gain", self.deconv("g_s.convs.0", x))
-        x = self.deconv("g_s.convs.1", self.bottlenecks("g_s.blocks.0", blocks, x))
-        x = self.attention("g_s.attentions.2", self.bottlenecks("g_s.blocks.1", blocks, x))
-        x = self.bottlenecks("g_s.blocks.2", blocks, self.deconv("g_s.convs.2", x))
-        return self.deconv("g_s.convs.3", x)
+    def generator(self, x: Floats) -> Floats:
+        return self.bottleneck(x, added=True)
 
     def __call__(self, model: str, y: Floats) -> Floats:
         if model == "minnen2020":

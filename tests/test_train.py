@@ -42,6 +42,11 @@ def run(*arguments: object) -> str:
     return result.output
 
 
+def state(checkpoint: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = torch.load(checkpoint, weights_only=True)["average"]
+    return found
+
+
 @pytest.mark.parametrize("options", [(), ("--soap",)])
 def test_fit_resume_export_code(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
@@ -136,13 +141,23 @@ def test_transforms_can_be_shared(photos: Path, tmp_path: Path):
     run(*common, "--out", tmp_path / "first")
     first = tmp_path / "first" / "checkpoint.pt"
     run(*common, "--out", tmp_path / "second", "--transforms", first, "--rate-only", "--seed", 5)
-    before, after = (
-        torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["average"]
-        for name in ("first", "second")
-    )
+    before, after = (state(tmp_path / name / "checkpoint.pt") for name in ("first", "second"))
     for name, tensor in after.items():
         shared = name.partition(".")[0] in TRANSFORMS
         assert torch.equal(tensor, before[name]) == shared or not before[name].any(), name
+
+
+def test_transforms_can_be_replaced(photos: Path, tmp_path: Path):
+    """With a start, only the transforms are the other's."""
+    common = ("fit", "tiny", "--data", photos, "--patch", 64, "--batch", 2, "--minutes", 0.01)
+    for seed, name in enumerate(("own", "other")):
+        run(*common, "--out", tmp_path / name, "--seed", seed)
+    own, other = (tmp_path / name / "checkpoint.pt" for name in ("own", "other"))
+    still = ("--rate", 0, "--out", tmp_path / "both")
+    run(*common, "--start", own, "--transforms", other, *still)
+    for name, tensor in state(tmp_path / "both" / "checkpoint.pt").items():
+        wanted = other if name.partition(".")[0] in TRANSFORMS else own
+        assert torch.equal(tensor, state(wanted)[name]), name
 
 
 def test_what_fits_is_taken():

@@ -68,6 +68,7 @@ class Model(nn.Module, ABC):
     configs: ClassVar[dict[str, Any]]  # dataclasses: "shipped", "paper" (published), "toy" (tests)
     pixels: ClassVar[int] = 16  # per sample of y
     halo: ClassVar[int] = 8  # samples of y around a region that its pixels depend on, at most
+    restores: ClassVar[bool] = False  # whether y_hat is improved before the transform gets it
 
     def __init__(self, config: Any) -> None:
         super().__init__()

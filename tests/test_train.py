@@ -147,6 +147,19 @@ def test_transforms_can_be_shared(photos: Path, tmp_path: Path):
         assert torch.equal(tensor, before[name]) == shared or not before[name].any(), name
 
 
+def test_residual_prediction_is_no_transform():
+    """It learns with the entropy path, from pixels that the transforms as they are make of it."""
+    cls = registry.lookup("minnen2020")
+    torch.manual_seed(0)
+    objective = Objective(cls(cls.configs["toy"]), rate_only=True)
+    objective(torch.rand(2, 3, 64, 64), torch.tensor([500.0, 5000.0]))["loss"].backward()
+    moved = {
+        n.partition(".")[0] for n, p in objective.model.named_parameters() if p.grad is not None
+    }
+    assert {"lrp", "channel", "h_a"} <= moved
+    assert not moved & set(TRANSFORMS)
+
+
 def test_transforms_can_be_replaced(photos: Path, tmp_path: Path):
     """With a start, only the transforms are the other's."""
     common = ("fit", "tiny", "--data", photos, "--patch", 64, "--batch", 2, "--minutes", 0.01)

@@ -11,8 +11,8 @@ y is cut into slices of channels; each is coded whole, knowing z and the slices 
 residual prediction guesses what rounding took away; it feeds the synthesis only, so it may be
 float: contexts see y_hat as coded. Differences from the paper: one set of weights covers all rates
 through gains and level biases, GDN's offset depends on the level, one network gives mean and scale,
-contexts and h_a see magnitudes beside values, and z has a scale per channel and level instead
-of a learned density.
+contexts and h_a see magnitudes beside values, residual prediction sees asinh of slices and no
+features of z, which has a scale per channel and level instead of a learned density.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ def _residual(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 class Minnen2020(Hyperprior):
     """Slices of channels, coded one after another."""
 
+    restores = True
     paper = "Minnen and Singh, Channel-wise Autoregressive Entropy Models for Learned Image "
     paper += "Compression, ICIP 2020, arXiv:2007.08739"
     configs: ClassVar[dict[str, Any]] = {"shipped": Config(), "paper": PAPER, "toy": TOY}
@@ -105,10 +106,9 @@ class Minnen2020(Hyperprior):
             start += size
 
     def synthesise(self, y_hat: Tensor, level: Tensor) -> Tensor:
-        slices = torch.split(y_hat, self.config.groups, 1)
-        better = []
+        slices = torch.split(torch.asinh(y_hat), self.config.groups, 1)
+        residuals = []
         for k, (part, lrp) in enumerate(zip(slices, self.lrp, strict=True)):
             support = [*slices[: min(k, self.config.support)], part]
-            residual = lrp(torch.cat(support, 1))
-            better.append(part + 0.5 * torch.tanh(residual.float()))
-        return super().synthesise(torch.cat(better, 1), level)
+            residuals.append(0.5 * torch.tanh(lrp(torch.cat(support, 1)).float()))
+        return super().synthesise(y_hat + torch.cat(residuals, 1), level)

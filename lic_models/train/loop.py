@@ -91,8 +91,9 @@ def _optimizers(objective: Objective, settings: Settings) -> list[torch.optim.Op
     adam: dict[float, list[nn.Parameter]] = {}
     soap: dict[float, list[nn.Parameter]] = {}
     for name, parameter in objective.model.named_parameters():
-        transform = name.partition(".")[0] in TRANSFORMS
-        chained = settings.chain if ".convs." in name else 1.0
+        part = name.partition(".")[0]
+        transform = part in TRANSFORMS or part == "lrp"  # float, and of many inputs as strides are
+        chained = settings.chain if ".convs." in name or part == "lrp" else 1.0
         factor = chained if transform else settings.entropy
         if parameter.requires_grad:
             rotated = settings.soap and transform and parameter.ndim == 4

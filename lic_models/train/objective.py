@@ -29,7 +29,8 @@ def weigh(bpp: Tensor, mse: Tensor, level: Tensor) -> Tensor:
 class Objective(nn.Module):
     """The loss as a module, so that data parallelism can wrap it.
 
-    With `rate_only` the transforms stay as they are and nothing is synthesised in training.
+    With `rate_only` the transforms stay as they are, and nothing is synthesised in training unless
+    the model `restores` y_hat.
     Without `precise` they train in bfloat16, whose rounding is not small beside that of the
     highest qualities: at quality 100 it takes 0.6 dB, at 50 less than 0.1 dB.
     """
@@ -50,7 +51,7 @@ class Objective(nn.Module):
         with torch.autocast(device, dtype=torch.bfloat16, enabled=fast):
             latents = self.model.latents(self.model.analyse(x, level), level)
         latents, bits = estimate(self.model, latents, level, noisy if noise else nearest)
-        brief = self.rate_only and self.training
+        brief = self.rate_only and self.training and not self.model.restores
         y_hat = latents["y"] / UNIT
         with torch.autocast(device, dtype=torch.bfloat16, enabled=fast):
             x_hat = x if brief else self.model.synthesise(y_hat, level)

@@ -106,13 +106,14 @@ class Synthesis:
 
     def predicted(self, x: Floats) -> Floats:
         """Apply latent residual prediction; x is Y."""
-        slices = np.split(x, self.config["slices"])
-        better = []
+        slices = np.split(np.arcsinh(x), self.config["slices"])
+        residuals = []
         for k, part in enumerate(slices):
             known = [*slices[: min(k, self.config["support"])], part]
             inner = self.conv(f"lrp.{k}.0", np.concatenate(known)).clip(0)
-            better.append(part + np.tanh(self.conv(f"lrp.{k}.2", inner)) / 2)
-        return np.concatenate(better)
+            residuals.append(np.tanh(self.conv(f"lrp.{k}.2", inner)) / 2)
+        better: Floats = x + np.concatenate(residuals)
+        return better
 
     def residual(self, name: str, x: Floats) -> Floats:
         inner = leaky(self.biased(f"{name}.first", f"{name}.bias", x))

@@ -25,7 +25,7 @@ WINDOW = 8  # samples of a band whose energy is taken together
 FLOOR = 1 / 255  # of a band, in units of the pixel range: what nobody sees
 OPPONENT = ((0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081))  # Y, Cb, Cr
 SHARE = 0.8, 0.1, 0.1  # of these in the distance: grain has little colour, and invented ones show
-TEXTURE = 0.15  # weights in the loss; by gradients, texture is about as strong as squared error
+TEXTURE = 0.2  # weights in the loss; by gradients, texture is about as strong as squared error
 REALISM = 0.02
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["OCTAVES", "Texture", "compare"]
 
 OCTAVES = 3
-WAVELET = "db4"  # of several taps: unlike the Haar steps that a training objective may look at
+WAVELET = "db4"  # of several taps: other than those that a training objective looks at
 WINDOW = 8  # samples of a band whose energy is taken together
 FLOOR = 1.0  # of a band's mean energy, in levels squared: what nobody sees
 LUMA = 0.299, 0.587, 0.114

@@ -25,7 +25,7 @@ from .base import Model
 from .errors import WeightsError, WeightsNotFound
 from .integer import FRAC
 
-__all__ = ["Found", "export", "find", "fingerprint", "installed", "load", "thaw"]
+__all__ = ["Found", "export", "find", "fingerprint", "installed", "load", "shorten", "thaw"]
 
 FINGERPRINT = 8  # bytes
 PRECISE = (".log", ".rows")  # float parameters kept in float32
@@ -115,6 +115,20 @@ def canonical(model: Model) -> dict[str, Tensor]:
         if name.rpartition(".")[0] not in layers:
             tensors[name] = value.detach().to(_real(name))
     return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+
+
+@torch.no_grad()
+def shorten(model: Model, bits: int) -> None:
+    """Round what is stored as 16-bit floats to `bits` binary digits after the first, of 10.
+
+    The file is as long as before, but packs better.
+    """
+    exact = tuple(f"{name}." for name in model.integer_layers())
+    for name, parameter in model.named_parameters():
+        if not name.startswith(exact) and not name.endswith(PRECISE):
+            mantissa, exponent = torch.frexp(parameter)
+            digits = 2.0 ** (bits + 1)
+            parameter.copy_(torch.ldexp((mantissa * digits).round() / digits, exponent))
 
 
 def export(model: Model, folder: Path, *, generation: int, notes: dict[str, str]) -> Found:

@@ -18,7 +18,7 @@ from lic_models.levels import LEVEL_MAX, LEVEL_MIN
 from lic_models.train import data
 from lic_models.train.__main__ import app
 from lic_models.train.data import Photos, find
-from lic_models.train.linear import arrange, fits, linear_start
+from lic_models.train.linear import arrange, fits, linear_start, reordered
 from lic_models.train.loop import Settings, _average, _Run
 from lic_models.train.objective import TRANSFORMS, Objective
 
@@ -158,6 +158,45 @@ def test_residual_prediction_is_no_transform():
     }
     assert {"lrp", "channel", "h_a"} <= moved
     assert not moved & set(TRANSFORMS)
+
+
+def test_weights_can_be_shortened():
+    """What is 16-bit float keeps that many digits, rounded; the rest keeps all."""
+    cls = registry.lookup("tiny")
+    torch.manual_seed(0)
+    model = cls(cls.configure())
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    weights.shorten(model, 4)
+    layers = model.integer_layers()
+    for name, after in model.named_parameters():
+        if name.rpartition(".")[0] in layers or name.endswith(weights.PRECISE):
+            assert torch.equal(after, before[name]), name
+        else:
+            assert ((after - before[name]).abs() <= before[name].abs() / 2**5).all(), name
+            digits = torch.frexp(after)[0] * 2**5
+            assert torch.equal(digits, digits.round()), name
+
+
+def test_channels_can_be_reordered():
+    """The codec is the same, but strong channels are shared out over the groups."""
+    cls = registry.lookup("minnen2020")
+    model, other = cls(cls.configs["toy"]), cls(cls.configs["toy"])
+    images = torch.rand(4, 3, 64, 64)
+    linear_start(model, images)
+    with torch.no_grad():
+        model.gain.log += torch.linspace(2, -2, 16)
+        model.inverse_gain.log -= torch.linspace(2, -2, 16)
+    known = {k: v for k, v in model.state_dict().items() if k.partition(".")[0] in TRANSFORMS}
+    known["h_a.0.weight"] = model.h_a[0].weight.detach()
+    other.load_state_dict(reordered(other, known, images), strict=False)
+    level = torch.full((4,), 5000.0)
+    y, moved = model.analyse(images, level), other.analyse(images, level)
+    assert torch.allclose(model.synthesise(y, level), other.synthesise(moved, level), atol=1e-4)
+    z, same = model.latents(y, level)["z"], other.h_a[0].weight
+    assert same.shape == model.h_a[0].weight.shape
+    assert z.shape == other.latents(moved, level)["z"].shape
+    strongest = moved.transpose(0, 1).flatten(1).std(1).argsort(descending=True)[:4]
+    assert len({int(channel) // 4 for channel in strongest}) > 1
 
 
 def test_transforms_can_be_replaced(photos: Path, tmp_path: Path):

@@ -24,7 +24,7 @@ from ..layers import Attention, Branch, Residuals
 from .adversarial import AdversarialObjective
 from .data import Photos, find, read
 from .imitation import ImitationObjective, inherited
-from .linear import fits, linear_start
+from .linear import fits, linear_start, reordered
 from .loop import Settings, fit
 from .objective import TRANSFORMS, Objective
 
@@ -61,6 +61,9 @@ def fit_command(
     fitting: Annotated[
         bool, typer.Option(help="With --transforms: also all else of the same name and shape.")
     ] = False,
+    reorder: Annotated[
+        bool, typer.Option(help="With --transforms, of GDN: share out strong channels of y.")
+    ] = False,
     teacher: Annotated[
         str | None, typer.Option(help="Model whose installed weights to imitate stage by stage.")
     ] = None,
@@ -94,8 +97,10 @@ def fit_command(
         raise typer.BadParameter(
             "found several, allowed is one", param_hint="teacher, adversarial, rate-only"
         )
-    if fitting and transforms is None:
-        raise typer.BadParameter("found without --transforms", param_hint="fitting")
+    if (fitting or reorder) and transforms is None:
+        raise typer.BadParameter("found without --transforms", param_hint="fitting, reorder")
+    if reorder and start is not None:
+        raise typer.BadParameter("found with --start", param_hint="reorder")
     if threads:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # GDN squares what is small: a fifth of a step of cheng2020
@@ -115,6 +120,9 @@ def fit_command(
         known = {k: v for k, v in other.items() if k.partition(".")[0] in TRANSFORMS}
         if fitting:
             known |= fits(network, other)
+        if reorder:
+            images = photos.batch(64, np.random.default_rng(seed))
+            known = reordered(network, known, images)
     elif teacher is not None:
         taught = registry.lookup(teacher)(registry.lookup(teacher).configure()).to(where)
         taught.load_state_dict(weights.thaw(weights.find(teacher).path))
@@ -162,6 +170,9 @@ def export(
     folder: Annotated[Path, typer.Option(help="Where to write the weights.")] = WEIGHTS,
     generation: Annotated[int, typer.Option(min=1, help="Higher ones are the default.")] = 1,
     notes: Annotated[str, typer.Option(help="How they were made; kept in the file.")] = "",
+    digits: Annotated[
+        int, typer.Option(min=4, max=10, help="Binary ones of 16-bit floats; fewer pack better.")
+    ] = 10,
 ) -> None:
     """Write the averaged weights of a checkpoint as integers and 16-bit floats."""
     cls = registry.lookup(model)
@@ -169,6 +180,8 @@ def export(
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     network.load_state_dict(state["average"])
     history = f"{state['step']} steps in {state['elapsed'] / 60:.0f} minutes. {notes}".strip()
+    if digits < 10:
+        weights.shorten(network, digits)
     found = weights.export(network, folder, generation=generation, notes={"notes": history})
     typer.echo(f"{found.path} {found.path.stat().st_size} bytes")
 

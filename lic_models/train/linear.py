@@ -22,7 +22,7 @@ from ..layers import Branch
 from ..levels import ANCHORS, LEVEL_MIN, SPACING, lmbda
 from ..tables import INDICES, SCALE_MIN
 
-__all__ = ["anchor_step", "arrange", "fits", "linear_start", "scale_index"]
+__all__ = ["anchor_step", "arrange", "fits", "linear_start", "reordered", "scale_index"]
 
 Z_SCALE = 0.4  # of the hyper-latent at the start, in steps: nothing uses it yet, so few bits
 FEW = 48  # inputs of a branch's last layer; with more, steps of Adam move its output too far
@@ -163,6 +163,30 @@ def fits(model: nn.Module, other: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What another model's state has by the same name and shape."""
     own = model.state_dict()
     return {k: v for k, v in other.items() if k in own and own[k].shape == v.shape}
+
+
+@torch.no_grad()
+def reordered(model: Any, known: Mapping[str, Tensor], images: Tensor) -> dict[str, Tensor]:
+    """The transforms in `known`, y's channels in the order of a linear start.
+
+    Args:
+        model: one whose transforms are those of GDN, any other works on y's channels further.
+        known: its transforms, maybe h_a. images: (B, 3, H, W) in [0, 1].
+    """
+    model.load_state_dict(known, strict=False)
+    level = torch.full((len(images),), LEVEL_MIN + SPACING * ANCHORS / 2, device=images.device)
+    spread = model.analyse(images, level).transpose(0, 1).flatten(1).std(1)
+    order = spread.argsort(descending=True)[arrange(model.config.groups)]
+    axes = {
+        "g_a.convs.3.weight": (0, order),
+        "g_a.convs.3.bias": (0, order),
+        "gain.log": (1, order),
+        "inverse_gain.log": (1, order),
+        "g_s.convs.0.weight": (0, order),
+        "h_a.0.weight": (1, torch.cat([order, order + len(order)])),
+    }
+    moved = {k: known[k].index_select(*axes[k]) for k in axes if k in known}
+    return {**known, **moved}
 
 
 @torch.no_grad()

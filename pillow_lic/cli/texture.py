@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -106,29 +106,50 @@ def _show(names: Sequence[str], quality: float, rows: Sequence[Row]) -> None:
 
 
 def _figure(names: Sequence[str], rows: Sequence[Row], shown: Sequence[Pixels], path: Path) -> None:
-    """Draw a detail of the first picture by every coder, and the energy that octaves keep."""
+    """Draw a detail of the first picture by every coder, and below how far textures are off."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3 * len(shown), 6.5), layout="constrained")
-    rooms = figure.add_gridspec(2, len(shown), height_ratios=(3, 2))
+    rooms = figure.add_gridspec(2, 1, height_ratios=(3, 2))
+    details = rooms[0].subgridspec(1, len(shown))
     top, left = ((side - DETAIL) // 2 for side in shown[0].shape[:2])
     detail = slice(max(top, 0), top + DETAIL), slice(max(left, 0), left + DETAIL)
     for column, (name, pixels) in enumerate(zip(("original", *names), shown, strict=True)):
-        axes = figure.add_subplot(rooms[0, column])
+        axes = figure.add_subplot(details[0, column])
         axes.imshow(pixels[detail], interpolation="nearest")
         axes.set_title(name)
         axes.set_axis_off()
-    axes = figure.add_subplot(rooms[1, :])
-    at = range(wavelets.OCTAVES)
-    for index, name in enumerate(names):
-        energy = _mean([row for row in rows if row.coder == name])[4:]
-        width = 0.8 / len(names)
-        axes.bar([x + index * width for x in at], energy, width, label=name)
+    qualities = sorted({row.quality for row in rows})
+    means = {
+        name: [
+            _mean([row for row in rows if row.coder == name and row.quality == quality])
+            for quality in qualities
+        ]
+        for name in names
+    }
+    panels = rooms[1].subgridspec(1, 3)
+    sizes = [f"{mean[0]:.2f} bpp" for mean in means[names[0]]]
+    for panel, measured in enumerate(("gradients off", "wavelets off, dB")):
+        heights = {name: [mean[2 + panel] for mean in means[name]] for name in names}
+        _bars(figure.add_subplot(panels[0, panel]), heights, sizes, measured)
+    energy = {
+        name: [sum(octave) / len(qualities) for octave in zip(*(m[4:] for m in each), strict=True)]
+        for name, each in means.items()
+    }
+    axes = figure.add_subplot(panels[0, 2])
+    _bars(axes, energy, [f"octave {x + 1}" for x in range(wavelets.OCTAVES)], "energy kept")
     axes.axhline(1, color="black", linewidth=0.8)
-    axes.set_xticks([x + 0.4 - 0.4 / len(names) for x in at], [f"octave {x + 1}" for x in at])
-    axes.set_ylabel("energy kept, all qualities")
     axes.legend()
     figure.savefig(path, dpi=120, format="png")
+
+
+def _bars(axes: Any, heights: dict[str, list[float]], labels: list[str], title: str) -> None:
+    """Draw a bar for each coder over each label."""
+    width = 0.8 / len(heights)
+    for index, (name, values) in enumerate(heights.items()):
+        axes.bar([x + index * width for x in range(len(labels))], values, width, label=name)
+    axes.set_xticks([x + 0.4 - width / 2 for x in range(len(labels))], labels)
+    axes.set_title(title)
 
 
 def command(

@@ -199,6 +199,24 @@ def test_channels_can_be_reordered():
     assert len({int(channel) // 4 for channel in strongest}) > 1
 
 
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--reorder",), "without --transforms"),
+        (("--fitting", "--transforms", "x", "--start", "x"), "with --start"),
+        (("--reorder", "--transforms"), "allowed are models with GDN"),
+    ],
+)
+def test_what_cannot_be_taken(photos: Path, tmp_path: Path, options: tuple[str, ...], found: str):
+    if options[-1] == "--transforms":
+        options = (*options, str(weights.find("tiny").path))
+    arguments = ["fit", "tiny", "--data", photos, "--out", tmp_path, "--minutes", 1]
+    arguments += ["--patch", 64, *options]
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert result.exit_code == 2
+    assert found in " ".join(result.output.replace("│", " ").split())
+
+
 def test_transforms_can_be_replaced(photos: Path, tmp_path: Path):
     """With a start, only the transforms are the other's."""
     common = ("fit", "tiny", "--data", photos, "--patch", 64, "--batch", 2, "--minutes", 0.01)

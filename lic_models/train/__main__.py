@@ -19,7 +19,7 @@ import typer
 from .. import registry, weights
 from ..base import Model
 from ..channelnorm import ChannelNorm
-from ..gdn import GDN
+from ..gdn import GDN, GdnAnalysis
 from ..layers import Attention, Branch, Residuals
 from .adversarial import AdversarialObjective
 from .data import Photos, find, read
@@ -99,8 +99,8 @@ def fit_command(
         )
     if (fitting or reorder) and transforms is None:
         raise typer.BadParameter("found without --transforms", param_hint="fitting, reorder")
-    if reorder and start is not None:
-        raise typer.BadParameter("found with --start", param_hint="reorder")
+    if (fitting or reorder) and start is not None:
+        raise typer.BadParameter("found with --start", param_hint="fitting, reorder")
     if threads:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # GDN squares what is small: a fifth of a step of cheng2020
@@ -121,6 +121,10 @@ def fit_command(
         if fitting:
             known |= fits(network, other)
         if reorder:
+            if not isinstance(network.g_a, GdnAnalysis):
+                raise typer.BadParameter(
+                    f"found {model}, allowed are models with GDN", param_hint="reorder"
+                )
             images = photos.batch(64, np.random.default_rng(seed))
             known = reordered(network, known, images)
     elif teacher is not None:

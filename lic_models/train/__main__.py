@@ -80,7 +80,9 @@ def fit_command(
     patch: Annotated[int, typer.Option(min=64, help="Edge of a crop, multiple of 64.")] = 192,
     rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 1e-3,
     entropy: Annotated[float, typer.Option(min=0, help="Factor for all but the transforms.")] = 4.0,
-    chain: Annotated[float, typer.Option(min=0, help="Factor for strided convolutions.")] = 0.1,
+    chain: Annotated[
+        float, typer.Option(min=0, help="Factor for strided convolutions, lrp.")
+    ] = 0.1,
     every: Annotated[float, typer.Option(min=0.01, help="Minutes between checkpoints.")] = 5.0,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
@@ -120,13 +122,6 @@ def fit_command(
         known = {k: v for k, v in other.items() if k.partition(".")[0] in TRANSFORMS}
         if fitting:
             known |= fits(network, other)
-        if reorder:
-            if not isinstance(network.g_a, GdnAnalysis):
-                raise typer.BadParameter(
-                    f"found {model}, allowed are models with GDN", param_hint="reorder"
-                )
-            images = photos.batch(64, np.random.default_rng(seed))
-            known = reordered(network, known, images)
     elif teacher is not None:
         taught = registry.lookup(teacher)(registry.lookup(teacher).configure()).to(where)
         taught.load_state_dict(weights.thaw(weights.find(teacher).path))
@@ -134,7 +129,14 @@ def fit_command(
     if start is not None:
         network.load_state_dict(_state(start))
     else:
-        linear_start(network, photos.batch(64, np.random.default_rng(seed)), known)
+        images = photos.batch(64, np.random.default_rng(seed))
+        if reorder:
+            if not isinstance(network.g_a, GdnAnalysis):
+                raise typer.BadParameter(
+                    f"found {model}, allowed are models with GDN", param_hint="reorder"
+                )
+            known = reordered(network, known, images)
+        linear_start(network, images, known)
     network.load_state_dict(network.state_dict() | known)  # strictly
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if compiled:

@@ -67,6 +67,11 @@ def _set_stage(conv: nn.Conv2d, deconv: nn.ConvTranspose2d | nn.Conv2d, basis: T
         deconv.weight[: 4 * used, :keep, centre, centre] = basis.flatten(1).T
 
 
+def _middle(images: Tensor) -> Tensor:
+    """The middle of all levels, for each of the images."""
+    return torch.full((len(images),), LEVEL_MIN + SPACING * ANCHORS / 2, device=images.device)
+
+
 def _balance(
     layer: nn.Conv2d | IntConv2d, weight: Tensor, x: Tensor, floor: float, target: float
 ) -> None:
@@ -153,7 +158,7 @@ def linear_start(model: Any, images: Tensor, instead: Mapping[str, Tensor] = {})
     model.inverse_gain.log.copy_(steps.log()[:, None])
     model.load_state_dict(instead, strict=False)
     _entropy_start(model, images)
-    level = torch.full((len(images),), LEVEL_MIN + SPACING * ANCHORS / 2, device=images.device)
+    level = _middle(images)
     with _balancing(model, Branch, instead):
         model.synthesise(model.analyse(images, level), level)
     model.load_state_dict(instead, strict=False)  # again: the entropy path was scaled
@@ -174,7 +179,7 @@ def reordered(model: Any, known: Mapping[str, Tensor], images: Tensor) -> dict[s
         known: its transforms, maybe h_a. images: (B, 3, H, W) in [0, 1].
     """
     model.load_state_dict(known, strict=False)
-    level = torch.full((len(images),), LEVEL_MIN + SPACING * ANCHORS / 2, device=images.device)
+    level = _middle(images)
     spread = model.analyse(images, level).transpose(0, 1).flatten(1).std(1)
     order = spread.argsort(descending=True)[arrange(model.config.groups)]
     axes = {
@@ -201,7 +206,7 @@ def _entropy_start(model: Any, images: Tensor) -> None:
             heads.start(row, part)
     if not hasattr(model, "h_a"):
         return
-    level = torch.full((len(images),), LEVEL_MIN + SPACING * ANCHORS / 2, device=images.device)
+    level = _middle(images)
     y = model.analyse(images, level)
     model.h_a[-1].weight *= Z_SCALE / model.latents(y, level)["z"].std()
     z_index = scale_index(torch.tensor(Z_SCALE)) / 2**model.prior_z.index.frac_out

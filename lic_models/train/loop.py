@@ -25,6 +25,7 @@ from .objective import TRANSFORMS, Objective
 __all__ = ["Settings", "evaluate", "fit"]
 
 SOAP_MOST = 520  # channels that SOAP finds a basis for; with more, that side stays as it is
+RESTORING = "lrp"  # residual prediction: its layers sum as many inputs as strided ones do
 CRITIC = 0.3  # factor on the learning rate for the discriminator
 EVALUATE_AT = (500, 2500, 5000, 7500, 10000)  # levels
 
@@ -35,7 +36,7 @@ class Settings:
 
     minutes: budget of this stage, over all resumes; the schedule is laid over it.
     rate: peak learning rate; entropy, chain: factors on it for all but the transforms and for the
-        strided convolutions of the transforms.
+        strided convolutions of the transforms, and residual prediction.
     batch: crops per step and process; clip: gradient norm.
     hold: share of the budget before the cosine decay; warmup: steps.
     average: decay of the exponential moving average of the weights, after some hundred steps.
@@ -92,8 +93,8 @@ def _optimizers(objective: Objective, settings: Settings) -> list[torch.optim.Op
     soap: dict[float, list[nn.Parameter]] = {}
     for name, parameter in objective.model.named_parameters():
         part = name.partition(".")[0]
-        transform = part in TRANSFORMS or part == "lrp"  # float, and of many inputs as strides are
-        chained = settings.chain if ".convs." in name or part == "lrp" else 1.0
+        transform = part in (*TRANSFORMS, RESTORING)
+        chained = settings.chain if ".convs." in name or part == RESTORING else 1.0
         factor = chained if transform else settings.entropy
         if parameter.requires_grad:
             rotated = settings.soap and transform and parameter.ndim == 4

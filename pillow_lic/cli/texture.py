@@ -132,10 +132,7 @@ def _figure(names: Sequence[str], rows: Sequence[Row], shown: Sequence[Pixels], 
     for panel, measured in enumerate(("gradients off", "wavelets off, dB")):
         heights = {name: [mean[2 + panel] for mean in means[name]] for name in names}
         _bars(figure.add_subplot(panels[0, panel]), heights, sizes, measured)
-    energy = {
-        name: [sum(octave) / len(qualities) for octave in zip(*(m[4:] for m in each), strict=True)]
-        for name, each in means.items()
-    }
+    energy = {name: list(_mean([row for row in rows if row.coder == name])[4:]) for name in names}
     axes = figure.add_subplot(panels[0, 2])
     _bars(axes, energy, [f"octave {x + 1}" for x in range(wavelets.OCTAVES)], "energy kept")
     axes.axhline(1, color="black", linewidth=0.8)

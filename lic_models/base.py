@@ -68,6 +68,7 @@ class Model(nn.Module, ABC):
     configs: ClassVar[dict[str, Any]]  # dataclasses: "shipped", "paper" (published), "toy" (tests)
     pixels: ClassVar[int] = 16  # per sample of y
     halo: ClassVar[int] = 8  # samples of y around a region that its pixels depend on, at most
+    sequential: ClassVar[bool] = False  # whether y is coded in steps too small to train on
     restores: ClassVar[bool] = False  # whether y_hat is improved before the transform gets it
 
     def __init__(self, config: Any) -> None:
@@ -108,8 +109,8 @@ class Model(nn.Module, ABC):
         """Yield the steps in coding order.
 
         Receives each step's dequantised values, integers in 1/16 of a step, shaped as its mean.
-        In training a model may take `known`, y rounded to 1/16 of a step, as contexts in place of
-        what it receives, and yield positions together that a decoder meets one after another.
+        One that is `sequential` takes `known`, y in 1/16 of a step, as contexts in place of what
+        it receives, and yields positions together that a decoder meets one after another.
         """
 
     @abstractmethod

@@ -7,9 +7,9 @@ import torch
 from samples import photo
 
 import lic_models
-from lic_models import registry, weights
+from lic_models import entropy, registry, weights
 from lic_models import wavefronts as wavefronts_module
-from lic_models.base import Step
+from lic_models.base import Model, Step
 from lic_models.codec import Codec
 from lic_models.contexts import KERNEL
 from lic_models.entropy import drive, estimate, nearest, noisy
@@ -17,6 +17,19 @@ from lic_models.positions import Neighbourhood, causal_offsets, put, wavefronts
 from lic_models.train.linear import linear_start
 
 LEVEL = torch.tensor([3000.0, 8000.0])
+SEQUENTIAL = [name for name in registry.names() if registry.lookup(name).sequential]
+
+
+def _random(name: str) -> Model:
+    """A toy model whose layers of the entropy path are not zero."""
+    torch.manual_seed(0)
+    cls = registry.lookup(name)
+    model = cls(cls.configs["toy"])
+    for layer in model.integer_layers().values():
+        torch.nn.init.uniform_(layer.bias, -1.0, 3.0)
+        if not layer.weight.any():
+            torch.nn.init.normal_(layer.weight, std=0.2)
+    return model
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 9), (7, 1), (5, 8)])
@@ -45,13 +58,7 @@ def test_neighbourhood_is_a_padded_window():
 
 def test_waves_compute_what_one_masked_convolution_does():
     """Means and indices of the wavefronts equal those of all positions at once."""
-    torch.manual_seed(0)
-    cls = registry.lookup("minnen2018")
-    model = cls(cls.configs["toy"])
-    for layer in model.integer_layers().values():
-        torch.nn.init.uniform_(layer.bias, -1.0, 3.0)
-        if not layer.weight.any():
-            torch.nn.init.normal_(layer.weight, std=0.2)
+    model = _random("minnen2018")
     shapes = model.shapes(64, 192)
     y = torch.randn(2, *shapes["y"]) * 5
     latents = {"z": torch.randn(2, *shapes["z"]) * 2, "y": y}
@@ -92,7 +99,23 @@ def test_training_of_waves_is_one_step():
     assert torch.allclose(training, true, rtol=0.05)
 
 
-@pytest.mark.parametrize("name", ["minnen2018", "cheng2020"])
+@pytest.mark.parametrize("name", SEQUENTIAL)
+def test_training_foresees_what_is_decoded(name: str, monkeypatch: pytest.MonkeyPatch):
+    """Each pass makes more of it exact, all of it after as many as there are waves."""
+    model = _random(name)
+    shapes = model.shapes(128, 192)
+    latents = {n: torch.randn(2, *shape) * 0.7 for n, shape in shapes.items()}
+    wrong = []
+    with torch.no_grad():
+        decoded, _ = estimate(model, latents, LEVEL, nearest)
+        for passes in (0, 2, 12 + 3 * 7):
+            monkeypatch.setattr(entropy, "PASSES", passes)
+            found, _ = estimate(model, latents, LEVEL, lambda value: nearest(value))
+            wrong.append(float((found["y"] != decoded["y"]).float().mean()))
+    assert wrong[0] > wrong[1] > wrong[2] == 0
+
+
+@pytest.mark.parametrize("name", SEQUENTIAL)
 def test_waves_and_raster_order_decode_the_same(name: str):
     """The measurement of what wavefronts save compares like with like."""
     cls = registry.lookup(name)

@@ -67,6 +67,7 @@ class Cheng2020(Hyperprior):
     paper = "Cheng et al., Learned Image Compression with Discretized Gaussian Mixture "
     paper += "Likelihoods and Attention Modules, CVPR 2020, arXiv:2001.01568"
     configs: ClassVar[dict[str, Any]] = {"shipped": Config(), "paper": PAPER, "toy": TOY}
+    sequential = True
 
     def __init__(self, config: Config) -> None:
         c = config

@@ -51,6 +51,7 @@ class Minnen2018(Hyperprior):
     paper = "Minnen et al., Joint Autoregressive and Hierarchical Priors for Learned Image "
     paper += "Compression, NeurIPS 2018, arXiv:1809.02736"
     configs: ClassVar[dict[str, Any]] = {"shipped": Config(), "paper": PAPER, "toy": TOY}
+    sequential = True
 
     def __init__(self, config: Config) -> None:
         c = config

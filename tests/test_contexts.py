@@ -87,7 +87,7 @@ def test_waves_compute_what_one_masked_convolution_does():
 
 
 def test_training_of_waves_is_one_step():
-    """Its bits are close to those of the true order; only the contexts' rounding differs."""
+    """Its bits are close to those of the true order; noise apart, the contexts are nearly its."""
     torch.manual_seed(0)
     cls = registry.lookup("minnen2018")
     model = cls(cls.configs["toy"])

@@ -19,7 +19,7 @@ from lic_models.train import data
 from lic_models.train.__main__ import app
 from lic_models.train.data import Photos, find
 from lic_models.train.linear import arrange, fits, linear_start, reordered
-from lic_models.train.loop import Settings, _average, _Run
+from lic_models.train.loop import Settings, _average, _Run, evaluate
 from lic_models.train.objective import TRANSFORMS, Objective
 
 
@@ -258,6 +258,22 @@ def test_resumed_runs_keep_their_average(tmp_path: Path):
     moved = (after["average"][name] - before["average"][name]).abs().max()
     ahead = (after["model"][name] - before["average"][name]).abs().max()
     assert 0 < moved < 0.9 * ahead  # an average that starts afresh is the weights of the day
+
+
+def test_held_out_images_count_alike(photos: Path):
+    """Those of one size are coded together, which changes nothing for any of them."""
+    images = [
+        data.read(p)[None, :, :64, :width].float() / 255
+        for p in find([photos])
+        for width in (64, 128)
+    ]
+    cls = registry.lookup("tiny")
+    objective = Objective(cls(cls.configure()))
+    linear_start(objective.model, torch.cat(images[::2]))
+    each = [evaluate(objective, [x]) for x in images]
+    together = evaluate(objective, images)
+    for name, value in together.items():
+        assert value == pytest.approx(np.mean([row[name] for row in each]), rel=1e-4)
 
 
 def test_averages_forget_the_start():

@@ -156,7 +156,7 @@ def _foreseen(model: Model, latents: Latents, shapes: Shapes, level: Tensor) -> 
 
     y = latents["y"]
     with torch.no_grad():
-        known = (y + 0.5).floor() * UNIT
+        known = nearest(y)[0] * UNIT
         for _ in range(PASSES):
             known = drive(model, shapes, level, answer, known)["y"]
     foreseen: Tensor = known + (y - y.detach()) * UNIT

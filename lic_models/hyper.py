@@ -127,5 +127,5 @@ class Hyperprior(Transformed):
     def steps_y(self, features: Tensor, level: Any, known: Tensor | None) -> Steps:
         """Yield the steps of y, given integer features (B, features, H/16, W/16).
 
-        `known`: see `Model.steps`; of use only to models whose steps are many and small.
+        `known`: see `Model.steps`; of use only to models that are `sequential`.
         """

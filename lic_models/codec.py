@@ -48,17 +48,20 @@ class Codec:
         on_tile: Callable[[], object] | None = None,
         effort: int = 0,
         kept: Kept | None = None,
+        tune: str = "psnr",
     ) -> list[bytes]:
         """Code an image: uint8 or uint16 (H, W, 3), or float (3, H, W) in [0, 1].
 
         `level` is 100 * quality, `tile` the edge of a tile in pixels, a multiple of 64, or 0 for
         one tile. Returns the payloads in raster order; `on_tile` is called after each. An `effort`
-        above 0, up to 9, takes 2^effort gradient steps on each tile's latents. Calls for one image
-        that pass the same `kept`, empty at first, share analyses at levels close to each other.
+        above 0, up to 9, takes 2^effort gradient steps on each tile's latents, by rate and what
+        `tune` names, squared error ("psnr") or "ms-ssim", which needs such an effort. Calls for one
+        image that pass the same `kept`, empty at first, share analyses at levels close to each
+        other.
         Raises ValueError if an argument is out of its range.
         """
         payloads = []
-        for latents in self._latents(as_tensor(pixels), level, tile, effort, kept):
+        for latents in self._latents(as_tensor(pixels), level, tile, effort, kept, tune):
             payloads.append(coding.encode(self.model, latents, level)[0])
             if on_tile:
                 on_tile()
@@ -71,6 +74,7 @@ class Codec:
         tile: int,
         effort: int = 0,
         kept: Kept | None = None,
+        tune: str = "psnr",
     ) -> tuple[list[bytes], Pixels]:
         """Return what `encode_tiles` does and what `decode_tiles` makes of it, in less time.
 
@@ -80,7 +84,7 @@ class Codec:
         image = as_tensor(pixels)
         coded = [
             coding.encode(self.model, each, level)
-            for each in self._latents(image, level, tile, effort, kept)
+            for each in self._latents(image, level, tile, effort, kept, tune)
         ]
         height, width = image.shape[1:]
         cut = boxes(*self.transforms.padded(height, width), tile)
@@ -107,9 +111,10 @@ class Codec:
         tile: int,
         effort: int = 0,
         kept: Kept | None = None,
+        tune: str = "psnr",
     ) -> Iterator[Latents]:
         """Analyse what `as_tensor` returned; yields what is coded, tile by tile in raster order."""
-        check(level, tile, image.shape[2], image.shape[1], effort)
+        check(level, tile, image.shape[2], image.shape[1], effort, tune)
         where = self.transforms.where(level)
         height, width = self.transforms.padded(*image.shape[1:])
         step = self.model.pixels
@@ -129,7 +134,7 @@ class Codec:
                     scene = window(y, around, step), shift(here, around)
                     x = window(image[None, :, upper : rows[2]], box, 1).to(self.device)
                     with self.transforms.full():
-                        latents = refine(self.model, latents, real(x), *scene, level, effort)
+                        latents = refine(self.model, latents, real(x), *scene, level, effort, tune)
                 yield latents
 
     def decode_latents(
@@ -227,7 +232,15 @@ class Codec:
 
     # -- tensors -------------------------------------------------------------------------------
 
-    def encode(self, x: Tensor, quality: float = 75, tile: int = 0, *, effort: int = 0) -> bytes:
+    def encode(
+        self,
+        x: Tensor,
+        quality: float = 75,
+        tile: int = 0,
+        *,
+        effort: int = 0,
+        tune: str = "psnr",
+    ) -> bytes:
         """Code an image (3, H, W) or (1, 3, H, W) in [0, 1] to a raw stream (no container).
 
         Raises ValueError if an argument is out of its range.
@@ -235,7 +248,7 @@ class Codec:
         if x.dim() == 4 and x.shape[0] == 1:
             x = x[0]
         level = level_from_quality(quality)
-        payloads = self.encode_tiles(x, level, tile, effort=effort)
+        payloads = self.encode_tiles(x, level, tile, effort=effort, tune=tune)
         return pack(Coded(payloads, x.shape[2], x.shape[1], level, tile))
 
     def decode(self, data: bytes) -> Tensor:

@@ -19,6 +19,7 @@ from .base import Latents, Model
 from .boxes import Box, boxes, grow, within
 from .entropy import UNIT, estimate, nearest
 from .levels import lmbda
+from .tunes import TUNES, Distortion
 
 __all__ = ["EFFORT_MAX", "refine"]
 
@@ -50,7 +51,14 @@ def _annealed(
 @torch.inference_mode(False)
 @torch.enable_grad()
 def refine(
-    model: Model, latents: Latents, x: Tensor, around: Tensor, box: Box, level: int, effort: int
+    model: Model,
+    latents: Latents,
+    x: Tensor,
+    around: Tensor,
+    box: Box,
+    level: int,
+    effort: int,
+    tune: str = "psnr",
 ) -> Latents:
     """Return better latents of one tile, or the same if none were found.
 
@@ -59,6 +67,7 @@ def refine(
         x: (1, 3, h, w) in [0, 1], what the tile shows; h and w without padding.
         around: (1, M, H', W'), y of the tile and what surrounds it; box: of the tile, in pixels.
         level: 100 to 10000. effort: 1 to 9, for 2 to 512 gradient steps.
+        tune: key of `TUNES`, the distortion that is weighed against rate.
     """
     count = 2**effort
     where = x.new_tensor([float(level)])
@@ -66,8 +75,8 @@ def refine(
     scene = (around + 0.5).floor()
 
     def distortion(y_hat: Tensor) -> float:
-        """lambda * squared error in bits; leaves its gradient in y_hat."""
-        return _distortion(model, y_hat, x, scene, box, where)
+        """What is wrong with the picture, in bits; leaves its gradient in y_hat."""
+        return _distortion(model, y_hat, x, scene, box, where, TUNES[tune])
 
     chance, cold = None, COLD
     rate = min(RATE[0] / count ** RATE[1], TRAVEL / count)
@@ -98,9 +107,15 @@ def refine(
 
 
 def _distortion(
-    model: Model, y_hat: Tensor, x: Tensor, scene: Tensor, box: Box, where: Tensor
+    model: Model,
+    y_hat: Tensor,
+    x: Tensor,
+    scene: Tensor,
+    box: Box,
+    where: Tensor,
+    measure: Distortion,
 ) -> float:
-    weight = float(lmbda(where)) * 255**2 / 3
+    weight = float(lmbda(where)) * 255**2
     step = model.pixels
     top, left, bottom, right = (side // step for side in box)
     total = 0.0
@@ -114,7 +129,7 @@ def _distortion(
         out = within(model.synthesise(part, where), placed, near, 1, step)
         wanted = x[:, :, inner[0] * step : inner[2] * step, inner[1] * step : inner[3] * step]
         out = out[:, :, : wanted.shape[2], : wanted.shape[3]]
-        loss = weight * (out - wanted).square().sum()
+        loss = weight * measure(out, wanted)
         if y_hat.requires_grad:
             torch.autograd.backward(loss)
         total += float(loss.detach())

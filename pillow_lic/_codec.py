@@ -114,6 +114,7 @@ def encode(
     tile: int,
     device: str,
     effort: int = 0,
+    tune: str = "psnr",
     target: Target | None = None,
     timing: Timing | None = None,
     on_tile: Callable[[], object] | None = None,
@@ -162,7 +163,7 @@ def encode(
             return whole(
                 level,
                 (
-                    codec.encode_tiles(colours(frame), level, tile, on_tile, effort, each)
+                    codec.encode_tiles(colours(frame), level, tile, on_tile, effort, each, tune)
                     for frame, each in zip(frames, kept, strict=True)
                 ),
             )
@@ -178,7 +179,7 @@ def encode(
             coded, errors = [], []
             for frame, each in zip(frames, kept, strict=True):
                 rgb = colours(frame)
-                payloads, seen = codec.encode_seen(rgb, level, tile, effort, each)
+                payloads, seen = codec.encode_seen(rgb, level, tile, effort, each, tune)
                 coded.append(payloads)
                 seen = grey(seen) if mode.startswith("L") else seen
                 errors.append(np.square((seen.astype(np.float32) - rgb) / (2**depth - 1)).mean())

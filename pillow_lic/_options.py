@@ -15,11 +15,12 @@ from PIL import Image
 from . import _rate
 from .header import TILE_MAX, TILE_UNIT, Box
 
-__all__ = ["effort", "encoding", "fits", "inside", "metadata", "tile_edge"]
+__all__ = ["effort", "encoding", "fits", "inside", "metadata", "tile_edge", "tune"]
 
 ONE_TILE_MAX = 2 << 20  # pixels; larger images are cut, which bounds the memory of a decoder
 TILE = 1024
 EFFORT_MAX = 9
+TUNES = "psnr", "ms-ssim"
 EXIF_PREFIX = b"Exif\0\0"
 _OTHER_COLOURS = ("CMYK", "LAB")  # stored as RGB, which a profile for these does not describe
 
@@ -39,17 +40,30 @@ def tile_edge(options: Mapping[str, Any], size: tuple[int, int]) -> int:
     return edge
 
 
+def tune(options: Mapping[str, Any]) -> str:
+    """Return what the encoder's effort serves, squared error unless given."""
+    value = options.get("tune")
+    if value is None:
+        return TUNES[0]
+    if not isinstance(value, str) or value not in TUNES:
+        raise ValueError(f"tune: found {value!r}, allowed are {' and '.join(map(repr, TUNES))}")
+    return value
+
+
 def effort(options: Mapping[str, Any]) -> int:
-    """Return the effort of the encoder, 0 unless given."""
+    """Return the effort of the encoder; unless given 0, or 1 where it is to serve a `tune`."""
+    least = int(tune(options) != TUNES[0])
     value = options.get("effort")
     if value is None:
-        return 0
-    problem = f"effort: found {value!r}, allowed are the whole numbers from 0 to {EFFORT_MAX}"
+        return least
+    among = f" with tune {tune(options)!r}" if least else ""
+    problem = f"effort: found {value!r}{among}, "
+    problem += f"allowed are the whole numbers from {least} to {EFFORT_MAX}"
     try:
         number = operator.index(value)
     except TypeError as error:
         raise ValueError(problem) from error
-    if isinstance(value, bool) or not 0 <= number <= EFFORT_MAX:
+    if isinstance(value, bool) or not least <= number <= EFFORT_MAX:
         raise ValueError(problem)
     return number
 
@@ -63,6 +77,7 @@ def encoding(options: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any
         "tile": tile_edge(options, size),
         "device": options.get("device", "auto"),
         "effort": effort(options),
+        "tune": tune(options),
         "on_tile": options.get("on_tile"),
     }
 

@@ -94,15 +94,17 @@ def write(
     *,
     model: str = "elic",
     quality: float = 75,
-    effort: int = 0,
+    effort: int | None = None,
+    tune: str | None = None,
     tile: int | None = None,
     device: str = "auto",
     bit_depth: int | None = None,
 ) -> None:
     """Write an RGB image (3, H, W): floats in [0, 1], uint8 or uint16.
 
-    `bit_depth` is what readers are told, 8 or 16; by default 16 for uint16, else 8. Raises
-    ValueError for a bad argument; a write that fails leaves what a path held before.
+    `bit_depth` is what readers are told, 8 or 16; by default 16 for uint16, else 8; the other
+    options are those of `save`. Raises ValueError for a bad argument; a write that fails leaves
+    what a path held before.
     """
     if x.dim() != 3 or x.shape[0] != 3 or 0 in x.shape:
         raise ValueError(f"x: found a tensor of shape {tuple(x.shape)}, allowed is (3, H, W)")
@@ -113,13 +115,14 @@ def write(
         x = x.float() / (65535 if x.dtype == torch.uint16 else 255)
     height, width = x.shape[1:]
     edge = _options.tile_edge({"tile": tile}, (width, height))
-    effort = _options.effort({"effort": effort})
+    effort = _options.effort({"effort": effort, "tune": tune})
+    tune = _options.tune({"tune": tune})
     with _codec.translated("encoding"):
         level = lic_models.level_from_quality(quality)
         codec = lic_models.load(lic_models.model_name(model), device=device)
         header = Header(width, height, "RGB", codec.model_id, codec.fingerprint, level, edge, depth)
         header.pack()  # refuse what cannot be stored before the long work
-        tiles = codec.encode_tiles(x, level, edge, effort=effort)
+        tiles = codec.encode_tiles(x, level, edge, effort=effort, tune=tune)
         data = container.write(header, {}, None, tiles)
     if isinstance(target, str | os.PathLike):
         with replacing(Path(target)) as path:

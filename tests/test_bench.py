@@ -141,6 +141,14 @@ def test_efforts_are_coders_of_their_own(folder: Path, tmp_path: Path) -> None:
     assert gain < 0
 
 
+def test_tunes_are_coders_of_their_own(folder: Path, tmp_path: Path) -> None:
+    options = "--model", "tiny", "--rivals", "none", "--quality", "20,80", "--limit", 1
+    options += "--effort", "0,5", "--tune", "psnr,ms-ssim", "--anchor", "tiny effort 5"
+    result = bench(folder, *options, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert list(written(tmp_path)["curves"]) == ["tiny", "tiny effort 5", "tiny effort 5 ms-ssim"]
+
+
 def test_rate_control_is_a_coder_of_its_own(folder: Path, tmp_path: Path) -> None:
     options = "--model", "tiny", "--rivals", "none", "--quality", "20,80", "--limit", 1
     result = bench(folder, *options, "--target-bpp", "0.2,0.4", "--anchor", "tiny", "-o", tmp_path)
@@ -213,6 +221,7 @@ def test_foreign_results_are_not_overwritten(folder: Path, tmp_path: Path, conte
         (("--quality", "high"), "--quality"),
         (("--effort", "0,10"), "--effort"),
         (("--effort", "1", "--estimate"), "--effort"),
+        (("--effort", "1", "--tune", "ssim"), "--tune"),
         (("--target-bpp", "0,1"), "--target-bpp"),
         (("--target-bpp", "nan"), "--target-bpp"),
         (("--model", "none", "--rivals", "none"), "no rivals either"),

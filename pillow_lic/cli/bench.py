@@ -75,6 +75,9 @@ _Curves = Annotated[
 _Efforts = Annotated[
     str, typer.Option("--effort", help="Of the models' encoders, 0 to 9, between commas.")
 ]
+_Tunes = Annotated[
+    str, typer.Option("--tune", help="Of efforts above 0, psnr or ms-ssim, between commas.")
+]
 _Rates = Annotated[
     str | None,
     typer.Option("--target-bpp", help="Measure rate control too, at these rates, between commas."),
@@ -100,7 +103,7 @@ def _coders(
     names: Sequence[str],
     qualities: Sequence[float],
     rival_names: str,
-    efforts: Sequence[int],
+    encoders: Sequence[tuple[int, str]],
     rates: Sequence[float],
     device: str,
 ) -> list[Coder]:
@@ -109,8 +112,8 @@ def _coders(
         found = rivals.choose(_split(rival_names))
     with options.naming("--model"):
         for name in names:
-            for effort in efforts:
-                coder = coders.ours(name, tuple(qualities), device, effort)
+            for effort, tune in encoders:
+                coder = coders.ours(name, tuple(qualities), device, effort, tune)
                 measure.fingerprint(coder)
                 found.append(coder)
                 if rates:
@@ -187,6 +190,7 @@ def command(
     model: _Models = None,
     quality: _Qualities = None,
     effort: _Efforts = "0",
+    tune: _Tunes = "psnr",
     target_bpp: _Rates = None,
     rival: _Rivals = RIVALS,
     anchor: _Anchor = "jpeg",
@@ -207,6 +211,8 @@ def command(
         qualities = options.quality_list(QUALITIES if quality is None else quality)
     with options.naming("--effort"):
         efforts = options.effort_list(effort)
+    with options.naming("--tune"):
+        encoders = options.encoders(efforts, _split(tune))
     with options.naming("--target-bpp"):
         rates = options.rate_list(target_bpp) if target_bpp else []
     if estimate and any(efforts):
@@ -223,7 +229,7 @@ def command(
         if folder is not None:
             metrics.check_extra()
             rivals.limit_threads(threads)
-            found = _coders(models, qualities, rival, efforts, rates, device)
+            found = _coders(models, qualities, rival, encoders, rates, device)
             with options.naming("--curves"):
                 published = results.published(curves) if curves else {}
             measured = [coder.name for coder in found]

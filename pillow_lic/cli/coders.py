@@ -54,10 +54,13 @@ RIVALS = {
 }
 
 
-def ours(model: str, qualities: tuple[float, ...], device: str, effort: int = 0) -> Coder:
+def ours(
+    model: str, qualities: tuple[float, ...], device: str, effort: int = 0, tune: str = "psnr"
+) -> Coder:
     """Return the coder of one of our models."""
-    options = {"model": model, "device": device, "effort": effort}
+    options = {"model": model, "device": device, "effort": effort, "tune": tune}
     name = f"{model} effort {effort}" if effort else model
+    name = name if tune == "psnr" else f"{name} {tune}"
     return Coder(name, ".lic", options, qualities, device)
 
 

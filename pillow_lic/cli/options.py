@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -20,7 +20,9 @@ __all__ = [
     "TargetPsnr",
     "TargetSize",
     "Tile",
+    "Tune",
     "effort_list",
+    "encoders",
     "naming",
     "quality_list",
     "rate_list",
@@ -64,6 +66,12 @@ def _effort(given: int | str) -> int:
     return _options.effort({"effort": given})
 
 
+def _tune(given: str) -> str:
+    from .. import _options
+
+    return _options.tune({"tune": given})
+
+
 def _preview(given: int) -> int | None:
     from .. import _preview
 
@@ -86,6 +94,14 @@ def effort_list(text: str) -> list[int]:
     """Return the whole numbers of a comma-separated list, in order; ValueError names a bad one."""
     words = [word.strip() for word in text.split(",")]
     return sorted({_effort(int(word) if word.isdecimal() else word) for word in words})
+
+
+def encoders(efforts: Sequence[int], tunes: Sequence[str]) -> list[tuple[int, str]]:
+    """Return all pairs of effort and tune that differ: without effort there is nothing to tune."""
+    known = [_tune(tune) for tune in tunes]
+    plain = [(effort, "psnr") for effort in efforts if not effort or "psnr" in known]
+    tuned = [(effort, tune) for tune in known if tune != "psnr" for effort in efforts if effort]
+    return plain + tuned
 
 
 def _numbers(text: str) -> list[float]:
@@ -143,6 +159,15 @@ Effort = Annotated[
         callback=_checking("effort", _effort),
         metavar="0-9",
         help="Above 0, improve what is coded by 2 to the power of this gradient steps: slow.",
+    ),
+]
+Tune = Annotated[
+    str | None,
+    typer.Option(
+        "--tune",
+        callback=_checking("tune", _tune),
+        metavar="psnr|ms-ssim",
+        help="What these steps serve; `ms-ssim` takes effort 1 unless given more.",
     ),
 ]
 Preview = Annotated[

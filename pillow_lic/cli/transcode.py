@@ -50,6 +50,7 @@ def command(
     model: options.Model = None,
     quality: options.Quality = None,
     effort: options.Effort = None,
+    tune: options.Tune = None,
     tile: options.Tile = None,
     preview: options.Preview = None,
     device: options.Device = "auto",
@@ -63,6 +64,7 @@ def command(
         "model": model,
         "quality": quality,
         "effort": effort,
+        "tune": tune,
         "tile": tile,
         "preview": preview,
     }

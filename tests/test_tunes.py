@@ -1,0 +1,114 @@
+"""What effort serves: squared error, or MS-SSIM, which measured as elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from commands import TINY, run
+from PIL import Image
+from pytorch_msssim import ms_ssim as published
+from samples import lic, opened, photo
+
+import lic_models
+from lic_models.levels import lmbda
+from lic_models.tunes import EXCHANGE, TUNES, ms_ssim
+from pillow_lic.tensors import write
+
+QUALITY = 50
+
+
+def cost(data: bytes, x_hat: torch.Tensor, x: torch.Tensor) -> float:
+    """Bits plus lambda times dissimilarity."""
+    pixels = x.shape[1] * x.shape[2]
+    error = EXCHANGE * pixels * (1 - float(ms_ssim(x_hat[None], x[None])))
+    return 8 * len(data) + float(lmbda(100 * QUALITY)) * 255**2 * error
+
+
+@pytest.mark.parametrize("size", [(161, 161), (203, 190), (176, 320)])
+def test_ms_ssim_is_the_published_one(size: tuple[int, int]):
+    torch.manual_seed(1)
+    x = torch.rand(2, 3, *size)
+    y = (x + 0.1 * torch.randn_like(x)).clamp(0, 1)
+    expected = [
+        float(published(a[None], b[None], data_range=1.0)) for a, b in zip(x, y, strict=True)
+    ]
+    assert ms_ssim(x, y).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("side", [11, 21, 80, 160])
+def test_small_images_have_fewer_scales(side: int):
+    x = photo(side, side)[None]
+    noisy = (x + 0.1 * torch.randn_like(x)).clamp(0, 1)
+    assert ms_ssim(x, x).item() == pytest.approx(1, abs=1e-5)
+    assert 0 < ms_ssim(x, noisy).item() < 0.999
+
+
+def test_too_small_for_its_window():
+    x = torch.zeros(1, 3, 10, 300)
+    with pytest.raises(ValueError, match=r"MS-SSIM: found sides .*10, 300.* allowed are 11"):
+        ms_ssim(x, x)
+
+
+@pytest.mark.parametrize(("size", "tile"), [((192, 192), 0), ((100, 70), 0), ((128, 200), 64)])
+def test_tuned_files_cost_less_by_what_they_are_tuned_for(size: tuple[int, int], tile: int):
+    codec = lic_models.load("tiny", device="cpu")
+    x = photo(*size)
+    costs = {}
+    for tune, effort in (("psnr", 0), ("psnr", 4), ("ms-ssim", 4)):
+        data = codec.encode(x, QUALITY, tile, effort=effort, tune=tune)
+        costs[tune, effort] = cost(data, codec.decode(data)[0], x)
+    assert costs["ms-ssim", 4] < costs["psnr", 0]
+    assert costs["ms-ssim", 4] < costs["psnr", 4]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (9, 300)])
+def test_images_too_small_for_similarity_have_squared_error(size: tuple[int, int]):
+    image = Image.fromarray((photo(*size) * 255).byte().permute(1, 2, 0).numpy())
+    data = lic(image, tune="ms-ssim", effort=3)
+    assert opened(data).size == image.size
+    assert data == lic(image, effort=3)
+
+
+def test_save_write_and_command_line(tmp_path: Path, png: Path):
+    source = Image.open(png)
+    tuned = lic(source, tune="ms-ssim")
+    assert tuned == lic(source, tune="ms-ssim", effort=1)
+    assert tuned != lic(source, effort=1)
+    assert lic(source) == lic(source, tune="psnr") == lic(source, tune=None)
+    assert lic(source, effort=1) == lic(source, tune="psnr", effort=1)
+    out = tmp_path / "x.lic"
+    run("encode", png, "-o", out, *TINY, "--tune", "ms-ssim")
+    assert out.read_bytes() == tuned
+    run("transcode", out, "-o", tmp_path / "y.lic", "--tune", "ms-ssim")
+    pixels = torch.from_numpy(np.array(source.convert("RGB"))).permute(2, 0, 1)
+    write(out, pixels, model="tiny", tune="ms-ssim")
+    assert opened(out.read_bytes()).tobytes() == opened(tuned).tobytes()
+
+
+@pytest.mark.parametrize("tune", ["ssim", "", 3, True, ["psnr"]])
+def test_bad_tune(tune: object):
+    with pytest.raises(ValueError, match=r"tune: found .* allowed are 'psnr' and 'ms-ssim'"):
+        lic(tune=tune)
+
+
+def test_similarity_takes_effort(tmp_path: Path, png: Path):
+    with pytest.raises(ValueError, match=r"effort: found 0 with tune 'ms-ssim', .* from 1 to 9"):
+        lic(tune="ms-ssim", effort=0)
+    options = "-o", tmp_path / "x.lic", *TINY, "--tune"
+    assert "found 'best'" in run("encode", png, *options, "best", code=2).output
+    run("encode", png, *options, "ms-ssim", "--effort", 0, code=1)
+    assert not (tmp_path / "x.lic").exists()
+    codec = lic_models.load("tiny", device="cpu")
+    with pytest.raises(ValueError, match=r"tune: found 'best', allowed are psnr, ms-ssim"):
+        codec.encode(photo(64, 64), tune="best")
+    with pytest.raises(ValueError, match="effort: found 0 with tune 'ms-ssim'"):
+        codec.encode(photo(64, 64), tune="ms-ssim")
+
+
+def test_names_are_those_of_the_codec():
+    from pillow_lic import _options
+
+    assert tuple(TUNES) == _options.TUNES

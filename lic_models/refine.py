@@ -69,17 +69,17 @@ def refine(
         level: 100 to 10000. effort: 1 to 9, for 2 to 512 gradient steps.
         tune: key of `TUNES`, the distortion that is weighed against rate.
     """
-    count = 2**effort
+    count, serves = 2**effort, TUNES[tune]
     where = x.new_tensor([float(level)])
     found = {name: latent.clone().requires_grad_() for name, latent in latents.items()}
     scene = (around + 0.5).floor()
 
     def distortion(y_hat: Tensor) -> float:
         """What is wrong with the picture, in bits; leaves its gradient in y_hat."""
-        return _distortion(model, y_hat, x, scene, box, where, TUNES[tune])
+        return _distortion(model, y_hat, x, scene, box, where, serves.distortion)
 
     chance, cold = None, COLD
-    rate = min(RATE[0] / count ** RATE[1], TRAVEL / count)
+    rate = serves.pace * min(RATE[0] / count ** RATE[1], TRAVEL / count)
     if count >= DRAWN:
         chance = torch.Generator(x.device).manual_seed(0)  # one image, one file
         cold, rate = COLD_DRAWN, RATE_DRAWN

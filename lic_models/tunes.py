@@ -6,12 +6,13 @@ Both are sums over pixels in one unit, squared error, so that the rate they are 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["TUNES", "Distortion", "ms_ssim"]
+__all__ = ["TUNES", "Distortion", "Tune", "ms_ssim"]
 
 Distortion = Callable[[Tensor, Tensor], Tensor]  # of images (1, 3, H, W) about [0, 1]; a scalar
 
@@ -76,4 +77,15 @@ def _dissimilar(out: Tensor, wanted: Tensor) -> Tensor:
     return EXCHANGE * out[0, 0].numel() * (1 - ms_ssim(out, wanted)).sum()
 
 
-TUNES: dict[str, Distortion] = {"psnr": _squared, "ms-ssim": _dissimilar}
+class Tune(NamedTuple):
+    """A distortion, and the factor on the length of steps that suits it.
+
+    The analysis was trained for squared error, so what serves structure is farther away: twice the
+    length saves 2 to 6 % more, three times the length loses it again (2 and 4 steps).
+    """
+
+    distortion: Distortion
+    pace: float
+
+
+TUNES = {"psnr": Tune(_squared, 1.0), "ms-ssim": Tune(_dissimilar, 2.0)}

@@ -52,11 +52,12 @@ def tune(options: Mapping[str, Any]) -> str:
 
 def effort(options: Mapping[str, Any]) -> int:
     """Return the effort of the encoder; unless given 0, or 1 where it is to serve a `tune`."""
-    least = int(tune(options) != TUNES[0])
+    served = tune(options)
+    least = int(served != TUNES[0])
     value = options.get("effort")
     if value is None:
         return least
-    among = f" with tune {tune(options)!r}" if least else ""
+    among = f" with tune {served!r}" if least else ""
     problem = f"effort: found {value!r}{among}, "
     problem += f"allowed are the whole numbers from {least} to {EFFORT_MAX}"
     try:

@@ -26,6 +26,7 @@ from lic_models import (
     registry,
     tables,
     transforms,
+    tunes,
     weights,
 )
 from lic_models.errors import WeightsError
@@ -60,6 +61,7 @@ def test_container():
     assert coded.TILE_UNIT == header.TILE_UNIT
     assert coded.TILE_PIXELS_MAX == header.TILE_PIXELS_MAX
     assert _options.EFFORT_MAX == refine.EFFORT_MAX
+    assert tuple(tunes.TUNES) == _options.TUNES
 
 
 def test_parts():

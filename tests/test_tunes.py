@@ -1,4 +1,4 @@
-"""What effort serves: squared error, or MS-SSIM, which measured as elsewhere."""
+"""What effort serves: squared error, or MS-SSIM, which is measured as elsewhere."""
 
 from __future__ import annotations
 
@@ -109,9 +109,3 @@ def test_similarity_takes_effort(tmp_path: Path, png: Path):
         codec.encode(photo(64, 64), tune="best")
     with pytest.raises(ValueError, match="effort: found 0 with tune 'ms-ssim'"):
         codec.encode(photo(64, 64), tune="ms-ssim")
-
-
-def test_names_are_those_of_the_codec():
-    from pillow_lic import _options
-
-    assert tuple(TUNES) == _options.TUNES

@@ -99,6 +99,8 @@ def effort_list(text: str) -> list[int]:
 def encoders(efforts: Sequence[int], tunes: Sequence[str]) -> list[tuple[int, str]]:
     """Return all pairs of effort and tune that differ: without effort there is nothing to tune."""
     known = [_tune(tune) for tune in tunes]
+    if not any(efforts) and any(tune != "psnr" for tune in known):
+        raise ValueError(f"found {known[-1]!r} without effort, allowed is an effort above 0 too")
     plain = [(effort, "psnr") for effort in efforts if not effort or "psnr" in known]
     tuned = [(effort, tune) for tune in known if tune != "psnr" for effort in efforts if effort]
     return plain + tuned

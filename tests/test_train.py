@@ -225,9 +225,10 @@ def test_transforms_can_be_replaced(photos: Path, tmp_path: Path):
     own, other = (tmp_path / name / "checkpoint.pt" for name in ("own", "other"))
     still = ("--rate", 0, "--out", tmp_path / "both")
     run(*common, "--start", own, "--transforms", other, *still)
+    before, replaced = state(own), state(other)
     for name, tensor in state(tmp_path / "both" / "checkpoint.pt").items():
-        wanted = other if name.partition(".")[0] in TRANSFORMS else own
-        assert torch.equal(tensor, state(wanted)[name]), name
+        wanted = replaced if name.partition(".")[0] in TRANSFORMS else before
+        assert torch.equal(tensor, wanted[name]), name
 
 
 def test_what_fits_is_taken():

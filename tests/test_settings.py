@@ -14,6 +14,7 @@ from lic_models import weights
 from lic_models.base import Model
 from lic_models.codec import Codec
 from lic_models.integer import IntConv2d
+from lic_models.pixels import Pixels
 
 LEVEL = 6000
 
@@ -51,21 +52,17 @@ X = photo(70, 40)  # two tiles of 64
 
 
 @pytest.fixture(scope="module", params=(0, 1))
-def effort(request: pytest.FixtureRequest) -> int:
-    found: int = request.param
-    return found
-
-
-@pytest.fixture(scope="module")
-def payloads(codec: Codec, effort: int) -> list[bytes]:
-    return codec.encode_tiles(X, LEVEL, 64, effort=effort)
+def plain(codec: Codec, request: pytest.FixtureRequest) -> tuple[int, list[bytes], Pixels]:
+    """An effort, and what it gives without any setting: payloads and their pixels."""
+    payloads = codec.encode_tiles(X, LEVEL, 64, effort=request.param)
+    return request.param, payloads, codec.decode_tiles(payloads, 40, 70, LEVEL, 64)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_settings_change_neither_bytes_nor_pixels(
-    codec: Codec, effort: int, payloads: list[bytes], setting: str
+    codec: Codec, plain: tuple[int, list[bytes], Pixels], setting: str
 ):
-    pixels = codec.decode_tiles(payloads, 40, 70, LEVEL, 64)
+    effort, payloads, pixels = plain
     with SETTINGS[setting]():
         again = codec.encode_tiles(X, LEVEL, 64, effort=effort)
         seen = codec.decode_tiles(payloads, 40, 70, LEVEL, 64)

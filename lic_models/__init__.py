@@ -17,23 +17,38 @@ from .levels import level_from_quality
 if TYPE_CHECKING:
     from .codec import Codec
 
-__all__ = ["errors", "installed", "level_from_quality", "load", "model_id", "model_name", "names"]
+__all__ = [
+    "errors",
+    "installed",
+    "level_from_quality",
+    "load",
+    "model_id",
+    "model_name",
+    "names",
+    "tuned",
+]
 
 
-def load(name: str | int, device: str = "auto", fingerprint: bytes | None = None) -> Codec:
+def load(
+    name: str | int,
+    device: str = "auto",
+    fingerprint: bytes | None = None,
+    tune: str = "psnr",
+) -> Codec:
     """Return a codec: the model of that name or id, with its newest or the named weights.
 
     Args:
         name: a registered name or permanent id.
         device: "auto", "cpu", "cuda", ...
         fingerprint: 8 bytes that name the weights; None for the newest installed.
+        tune: "psnr" or "ms-ssim", what these should be trained for, if the model has such weights.
 
     Raises:
         UnknownModel, WeightsNotFound, WeightsError: see `lic_models.errors`.
     """
     from .codec import load
 
-    return load(name, device, fingerprint)
+    return load(name, device, fingerprint, tune)
 
 
 def names() -> list[str]:
@@ -48,6 +63,13 @@ def installed() -> list[str]:
     from .weights import installed
 
     return [name for name in names() if installed(name)]
+
+
+def tuned(name: str) -> list[str]:
+    """Return what a model's installed weights were trained for: "psnr", "ms-ssim" or both."""
+    from .weights import installed
+
+    return sorted({found.tune for found in installed(name)}, reverse=True)
 
 
 def model_id(name: str) -> int:

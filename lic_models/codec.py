@@ -20,8 +20,9 @@ from .entropy import estimate, nearest
 from .errors import StreamError
 from .levels import level_from_quality
 from .pixels import Pixels, as_array, as_tensor, real
-from .refine import refine
+from .refine import EFFORT_MAX, refine
 from .transforms import Kept, Transforms
+from .tunes import PLAIN, TUNES
 
 __all__ = ["Codec", "Coded", "load"]
 
@@ -31,10 +32,13 @@ class Codec:
 
     Attributes:
         name, model_id: of the model. fingerprint: 8 bytes, of the weights.
+        tune: what the weights were trained for, "psnr" or "ms-ssim".
     """
 
-    def __init__(self, model: Model, fingerprint: bytes, device: torch.device) -> None:
-        self.model, self.fingerprint, self.device = model, fingerprint, device
+    def __init__(
+        self, model: Model, fingerprint: bytes, device: torch.device, tune: str = PLAIN
+    ) -> None:
+        self.model, self.fingerprint, self.device, self.tune = model, fingerprint, device, tune
         self.name, self.model_id = model.name, model.model_id
         self.transforms = Transforms(model, device)
 
@@ -46,18 +50,18 @@ class Codec:
         level: int,
         tile: int,
         on_tile: Callable[[], object] | None = None,
-        effort: int = 0,
+        effort: int | None = None,
         kept: Kept | None = None,
-        tune: str = "psnr",
+        tune: str | None = None,
     ) -> list[bytes]:
         """Code an image: uint8 or uint16 (H, W, 3), or float (3, H, W) in [0, 1].
 
         `level` is 100 * quality, `tile` the edge of a tile in pixels, a multiple of 64, or 0 for
         one tile. Returns the payloads in raster order; `on_tile` is called after each. An `effort`
         above 0, up to 9, takes 2^effort gradient steps on each tile's latents, by rate and what
-        `tune` names, squared error ("psnr") or "ms-ssim", which needs such an effort. Calls for one
-        image that pass the same `kept`, empty at first, share analyses at levels close to each
-        other.
+        `tune` names, squared error ("psnr") or "ms-ssim"; None is what the weights were trained
+        for, and another needs such an effort, of which None is the least. Calls for one image that
+        pass the same `kept`, empty at first, share analyses at levels close to each other.
         Raises ValueError if an argument is out of its range.
         """
         payloads = []
@@ -72,9 +76,9 @@ class Codec:
         pixels: Pixels | Tensor,
         level: int,
         tile: int,
-        effort: int = 0,
+        effort: int | None = None,
         kept: Kept | None = None,
-        tune: str = "psnr",
+        tune: str | None = None,
     ) -> tuple[list[bytes], Pixels]:
         """Return what `encode_tiles` does and what `decode_tiles` makes of it, in less time.
 
@@ -109,12 +113,13 @@ class Codec:
         image: Tensor,
         level: int,
         tile: int,
-        effort: int = 0,
+        effort: int | None = None,
         kept: Kept | None = None,
-        tune: str = "psnr",
+        tune: str | None = None,
     ) -> Iterator[Latents]:
         """Analyse what `as_tensor` returned; yields what is coded, tile by tile in raster order."""
-        check(level, tile, image.shape[2], image.shape[1], effort, tune)
+        check(level, tile, image.shape[2], image.shape[1])
+        effort, tune = self._served(effort, tune)
         where = self.transforms.where(level)
         height, width = self.transforms.padded(*image.shape[1:])
         step = self.model.pixels
@@ -134,8 +139,22 @@ class Codec:
                     scene = window(y, around, step), shift(here, around)
                     x = window(image[None, :, upper : rows[2]], box, 1).to(self.device)
                     with self.transforms.full():
-                        latents = refine(self.model, latents, real(x), *scene, level, effort, tune)
+                        latents = refine(
+                            self.model, latents, real(x), *scene, level, effort, tune, self.tune
+                        )
                 yield latents
+
+    def _served(self, effort: int | None, tune: str | None) -> tuple[int, str]:
+        """Fill in what was not given; raises ValueError for what is not allowed."""
+        tune = self.tune if tune is None else tune
+        if tune not in TUNES:
+            raise ValueError(f"tune: found {tune!r}, allowed are {', '.join(TUNES)}")
+        least = int(tune != self.tune)
+        effort = least if effort is None else effort
+        if not least <= effort <= EFFORT_MAX:
+            among = f" with tune {tune!r} and weights for {self.tune!r}" if least else ""
+            raise ValueError(f"effort: found {effort}{among}, allowed is {least} to {EFFORT_MAX}")
+        return effort, tune
 
     def decode_latents(
         self, payloads: Sequence[bytes | None], width: int, height: int, level: int, tile: int
@@ -238,8 +257,8 @@ class Codec:
         quality: float = 75,
         tile: int = 0,
         *,
-        effort: int = 0,
-        tune: str = "psnr",
+        effort: int | None = None,
+        tune: str | None = None,
     ) -> bytes:
         """Code an image (3, H, W) or (1, 3, H, W) in [0, 1] to a raw stream (no container).
 
@@ -261,13 +280,15 @@ class Codec:
 
 @lru_cache(maxsize=8)
 def _load(found: weights.Found, device: torch.device) -> Codec:
-    return Codec(weights.load(found, device), found.fingerprint, device)
+    return Codec(weights.load(found, device), found.fingerprint, device, found.tune)
 
 
-def load(name: str | int, device: str = "auto", fingerprint: bytes | None = None) -> Codec:
-    """Return the codec of a model name or id, with those weights or the newest installed.
+def load(
+    name: str | int, device: str = "auto", fingerprint: bytes | None = None, tune: str = PLAIN
+) -> Codec:
+    """Return the codec of a model name or id, with those weights or the newest for a tune.
 
     Raises UnknownModel, WeightsNotFound or WeightsError.
     """
-    found = weights.find(registry.model_name(name), fingerprint)
+    found = weights.find(registry.model_name(name), fingerprint, tune)
     return _load(found, choose(device))

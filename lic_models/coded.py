@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 from .errors import StreamError
 from .levels import LEVEL_MAX, LEVEL_MIN
-from .refine import EFFORT_MAX
-from .tunes import TUNES
 
 __all__ = ["Coded", "check", "pack", "unpack"]
 
@@ -33,16 +31,8 @@ class Coded(NamedTuple):
     depth: int = 8  # bits per sample of what is decoded, 8 or 16
 
 
-def check(
-    level: int, tile: int, width: int, height: int, effort: int = 0, tune: str = "psnr"
-) -> None:
+def check(level: int, tile: int, width: int, height: int) -> None:
     """Raise ValueError if one of these is out of its range."""
-    if not 0 <= effort <= EFFORT_MAX:
-        raise ValueError(f"effort: found {effort}, allowed is 0 to {EFFORT_MAX}")
-    if tune not in TUNES:
-        raise ValueError(f"tune: found {tune!r}, allowed are {', '.join(TUNES)}")
-    if tune != "psnr" and not effort:
-        raise ValueError(f"effort: found 0 with tune {tune!r}, allowed is 1 to {EFFORT_MAX}")
     if not LEVEL_MIN <= level <= LEVEL_MAX:
         raise ValueError(f"level: found {level}, allowed is {LEVEL_MIN} to {LEVEL_MAX}")
     if tile % TILE_UNIT or not 0 <= tile <= 255 * TILE_UNIT:

@@ -38,6 +38,7 @@ from . import contexts
 from .codec import Codec
 from .integer import IntConv2d, smooth_magnitude
 from .train.data import find, read
+from .tunes import PLAIN
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -166,7 +167,7 @@ def _child(task: dict[str, Any]) -> None:
     """Play one machine for one task (`encode` or `decode`), read from a JSON file."""
     machine = Machine(**task["machine"])
     torch.set_num_threads(machine.threads)
-    codec = lic_models.load(task["model"], device="cpu")
+    codec = lic_models.load(task["model"], device="cpu", tune=task["tune"])
     _set_layout(codec, machine.channels_last)
     folder = Path(task["folder"])
     if task["do"] == "encode":
@@ -224,6 +225,7 @@ def _summary(root: Path, count: int, streams: int) -> dict[str, Any]:
 def main(
     folder: Annotated[Path | None, typer.Argument(help="Folder of photos.")] = None,
     model: Annotated[str, typer.Option(help="A registered model name.")] = "elic",
+    tune: Annotated[str, typer.Option(help="Of the weights, psnr or ms-ssim.")] = PLAIN,
     quality: Annotated[float, typer.Option(help="1 to 100.")] = 50,
     limit: Annotated[int, typer.Option(min=1, help="Most photos to use.")] = 24,
     out: Annotated[Path | None, typer.Option(help="Where to write the figures as JSON.")] = None,
@@ -239,7 +241,7 @@ def main(
     paths = find([folder])[:limit]
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
-        common: dict[str, Any] = {"model": model, "level": level}
+        common: dict[str, Any] = {"model": model, "tune": tune, "level": level}
         for machine in track(machines(), "encode"):
             _start(machine, root, do="encode", images=[str(p) for p in paths], **common)
         streams = _distinct(root, paths)
@@ -255,7 +257,9 @@ def main(
     table.add_row("float path: images lost, by machine", ", ".join(str(n) for n in lost))
     Console().print(table)
     if out is not None:
-        out.write_text(json.dumps({"model": model, "quality": quality, **summary}, indent=1))
+        out.write_text(
+            json.dumps({"model": model, "tune": tune, "quality": quality, **summary}, indent=1)
+        )
 
 
 if __name__ == "__main__":

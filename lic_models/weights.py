@@ -1,5 +1,6 @@
 """Weights on disk: safetensors files named `<model>-<generation>-<fingerprint>.safetensors`.
 
+Weights that were trained for a tune other than squared error have `<model>.<tune>` in that place.
 Layers of the entropy path are stored as integers (weight int16, bias int32, shift uint8), the
 transforms as float16, gains and level biases as float32. The fingerprint is the first 8 bytes of
 the SHA-256 of the canonical weights: model name, configuration as sorted JSON, then for each
@@ -24,21 +25,24 @@ from . import registry
 from .base import Model
 from .errors import WeightsError, WeightsNotFound
 from .integer import FRAC
+from .tunes import PLAIN
 
 __all__ = ["Found", "export", "find", "fingerprint", "installed", "load", "shorten", "thaw"]
 
 FINGERPRINT = 8  # bytes
 PRECISE = (".log", ".rows")  # float parameters kept in float32
+CARRYING = ".convs.", 4  # strided ones, whose rounding is in every pixel: digits they keep more
 KINDS = {"weight": torch.int16, "bias": torch.int32, "shift": torch.uint8}
 
 
 class Found(NamedTuple):
-    """A weights file: its model name, generation, fingerprint and path."""
+    """A weights file: its model name, generation, fingerprint, path, and what it is for."""
 
     model: str
     generation: int
     fingerprint: bytes
     path: Path
+    tune: str = PLAIN
 
 
 def fingerprint(model: str, config: str, tensors: dict[str, Tensor]) -> bytes:
@@ -68,7 +72,8 @@ def folders() -> list[Path]:
 def _parse(path: Path) -> Found | None:
     try:
         model, generation, digest = path.stem.rsplit("-", 2)
-        found = Found(model, int(generation), bytes.fromhex(digest), path)
+        model, _, tune = model.partition(".")
+        found = Found(model, int(generation), bytes.fromhex(digest), path, tune or PLAIN)
     except ValueError:
         return None
     return found if len(found.fingerprint) == FINGERPRINT else None
@@ -76,19 +81,23 @@ def _parse(path: Path) -> Found | None:
 
 def installed(model: str) -> list[Found]:
     """Return all weights of a model, in the order of the folders searched."""
-    pattern = f"{model}-*.safetensors"
+    pattern = f"{model}*.safetensors"
     parsed = [_parse(path) for folder in folders() for path in sorted(folder.glob(pattern))]
     return [found for found in parsed if found is not None and found.model == model]
 
 
-def find(model: str, wanted: bytes | None = None) -> Found:
-    """Return the weights with that fingerprint, or the newest generation.
+def find(model: str, wanted: bytes | None = None, tune: str = PLAIN) -> Found:
+    """Return the weights with that fingerprint, or the newest generation for a tune.
 
-    Raises WeightsNotFound naming model and fingerprint.
+    A model without weights for the tune has those for squared error. Raises WeightsNotFound naming
+    model and fingerprint.
     """
     mine = installed(model)
     if wanted is not None:
         mine = [f for f in mine if f.fingerprint == wanted]
+    else:
+        tuned = [f for f in mine if f.tune == tune]
+        mine = tuned or [f for f in mine if f.tune == PLAIN]
     if not mine:
         which = "any weights" if wanted is None else f"weights with fingerprint {wanted.hex()}"
         searched = ", ".join(str(f) for f in folders())
@@ -121,26 +130,31 @@ def canonical(model: Model) -> dict[str, Tensor]:
 def shorten(model: Model, bits: int) -> None:
     """Round what is stored as 16-bit floats to `bits` binary digits after the first, of 10.
 
-    The file is as long as before, but packs better.
+    The file is as long as before, but packs better. Strided convolutions keep some more: with 5 of
+    them cheng2020 would lose 0.6 dB at quality 100, where 4 of all others cost 0.02 dB.
     """
     exact = tuple(f"{name}." for name in model.integer_layers())
+    strided, more = CARRYING
     for name, parameter in model.named_parameters():
         if not name.startswith(exact) and not name.endswith(PRECISE):
             mantissa, exponent = torch.frexp(parameter)
-            digits = 2.0 ** (bits + 1)
+            digits = 2.0 ** (bits + 1 + (more if strided in name else 0))
             parameter.copy_(torch.ldexp((mantissa * digits).round() / digits, exponent))
 
 
-def export(model: Model, folder: Path, *, generation: int, notes: dict[str, str]) -> Found:
+def export(
+    model: Model, folder: Path, *, generation: int, notes: dict[str, str], tune: str = PLAIN
+) -> Found:
     """Write a trained model's weights; `notes` go into the file's metadata."""
     config = json.dumps(model.config_dict(), sort_keys=True)
     tensors = canonical(model)
     digest = fingerprint(model.name, config, tensors)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{model.name}-{generation}-{digest.hex()}.safetensors"
+    name = model.name if tune == PLAIN else f"{model.name}.{tune}"
+    path = folder / f"{name}-{generation}-{digest.hex()}.safetensors"
     save_file(tensors, path, {"model": model.name, "config": config, **notes})
     path.chmod(0o644)
-    return Found(model.name, generation, digest, path)
+    return Found(model.name, generation, digest, path, tune)
 
 
 def _config(text: str, cls: type[Model]) -> Any:

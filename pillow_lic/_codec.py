@@ -113,7 +113,7 @@ def encode(
     quality: object,
     tile: int,
     device: str,
-    effort: int = 0,
+    effort: int | None = None,
     tune: str = "psnr",
     target: Target | None = None,
     timing: Timing | None = None,
@@ -130,7 +130,7 @@ def encode(
         import lic_models
 
         level = LEVELS[1] if target else lic_models.level_from_quality(quality)
-        codec = lic_models.load(lic_models.model_name(model), device=device)
+        codec = lic_models.load(lic_models.model_name(model), device=device, tune=tune)
         height, width, channels = frames[0].shape
         mode, depth = MODES[channels - 1], 8 * frames[0].itemsize
         header = Header(

@@ -41,7 +41,7 @@ def tile_edge(options: Mapping[str, Any], size: tuple[int, int]) -> int:
 
 
 def tune(options: Mapping[str, Any]) -> str:
-    """Return what the encoder's effort serves, squared error unless given."""
+    """Return what the encoder serves, squared error unless given."""
     value = options.get("tune")
     if value is None:
         return TUNES[0]
@@ -50,21 +50,17 @@ def tune(options: Mapping[str, Any]) -> str:
     return value
 
 
-def effort(options: Mapping[str, Any]) -> int:
-    """Return the effort of the encoder; unless given 0, or 1 where it is to serve a `tune`."""
-    served = tune(options)
-    least = int(served != TUNES[0])
+def effort(options: Mapping[str, Any]) -> int | None:
+    """Return the effort of the encoder, None for the least that serves what it is tuned for."""
     value = options.get("effort")
     if value is None:
-        return least
-    among = f" with tune {served!r}" if least else ""
-    problem = f"effort: found {value!r}{among}, "
-    problem += f"allowed are the whole numbers from {least} to {EFFORT_MAX}"
+        return None
+    problem = f"effort: found {value!r}, allowed are the whole numbers from 0 to {EFFORT_MAX}"
     try:
         number = operator.index(value)
     except TypeError as error:
         raise ValueError(problem) from error
-    if isinstance(value, bool) or not least <= number <= EFFORT_MAX:
+    if isinstance(value, bool) or not 0 <= number <= EFFORT_MAX:
         raise ValueError(problem)
     return number
 

@@ -115,11 +115,11 @@ def write(
         x = x.float() / (65535 if x.dtype == torch.uint16 else 255)
     height, width = x.shape[1:]
     edge = _options.tile_edge({"tile": tile}, (width, height))
-    effort = _options.effort({"effort": effort, "tune": tune})
+    effort = _options.effort({"effort": effort})
     tune = _options.tune({"tune": tune})
     with _codec.translated("encoding"):
         level = lic_models.level_from_quality(quality)
-        codec = lic_models.load(lic_models.model_name(model), device=device)
+        codec = lic_models.load(lic_models.model_name(model), device=device, tune=tune)
         header = Header(width, height, "RGB", codec.model_id, codec.fingerprint, level, edge, depth)
         header.pack()  # refuse what cannot be stored before the long work
         tiles = codec.encode_tiles(x, level, edge, effort=effort, tune=tune)

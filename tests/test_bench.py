@@ -222,7 +222,7 @@ def test_foreign_results_are_not_overwritten(folder: Path, tmp_path: Path, conte
         (("--effort", "0,10"), "--effort"),
         (("--effort", "1", "--estimate"), "--effort"),
         (("--effort", "1", "--tune", "ssim"), "--tune"),
-        (("--tune", "ms-ssim"), "above 0"),
+        (("--tune", "ms-ssim"), "tiny has weights for: psnr"),
         (("--target-bpp", "0,1"), "--target-bpp"),
         (("--target-bpp", "nan"), "--target-bpp"),
         (("--model", "none", "--rivals", "none"), "no rivals either"),

@@ -33,7 +33,7 @@ def stirred(name: str) -> Any:
 
 def errors(student: Any, teacher: Any) -> torch.Tensor:
     x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-    found: torch.Tensor = ImitationObjective(student, teacher, precise=True)(x, LEVEL)["mse"]
+    found: torch.Tensor = ImitationObjective(student, teacher, precise=True)(x, LEVEL)["distortion"]
     return found
 
 

@@ -120,9 +120,9 @@ def test_linear_start_is_a_working_codec(photos: Path):
             objective(x, torch.full((16,), float(level)), noise=False)
             for level in (LEVEL_MIN, LEVEL_MAX)
         )
-    assert low["mse"].mean() > high["mse"].mean()
+    assert low["distortion"].mean() > high["distortion"].mean()
     assert low["bpp"].mean() < high["bpp"].mean()
-    assert -10 * high["mse"].mean().log10() > 35
+    assert -10 * high["distortion"].mean().log10() > 35
 
 
 @pytest.mark.parametrize("groups", [(4, 12), (16, 16, 32, 64, 192), (32,)])
@@ -161,7 +161,7 @@ def test_residual_prediction_is_no_transform():
 
 
 def test_weights_can_be_shortened():
-    """What is 16-bit float keeps that many digits, rounded; the rest keeps all."""
+    """What is 16-bit float keeps that many digits, strided ones more; the rest keeps all."""
     cls = registry.lookup("tiny")
     torch.manual_seed(0)
     model = cls(cls.configure())
@@ -172,8 +172,9 @@ def test_weights_can_be_shortened():
         if name.rpartition(".")[0] in layers or name.endswith(weights.PRECISE):
             assert torch.equal(after, before[name]), name
         else:
-            assert ((after - before[name]).abs() <= before[name].abs() / 2**5).all(), name
-            digits = torch.frexp(after)[0] * 2**5
+            most = 2.0 ** (9 if ".convs." in name else 5)
+            assert ((after - before[name]).abs() <= before[name].abs() / most).all(), name
+            digits = torch.frexp(after)[0] * most
             assert torch.equal(digits, digits.round()), name
 
 

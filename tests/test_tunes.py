@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,13 @@ import torch
 from commands import TINY, run
 from PIL import Image
 from pytorch_msssim import ms_ssim as published
-from samples import lic, opened, photo
+from samples import distance, lic, opened, photo, picture, split
 
 import lic_models
+from lic_models import registry, weights
+from lic_models.errors import WeightsNotFound
 from lic_models.levels import lmbda
+from lic_models.train.objective import Objective
 from lic_models.tunes import EXCHANGE, TUNES, ms_ssim
 from pillow_lic.tensors import write
 
@@ -98,7 +102,8 @@ def test_bad_tune(tune: object):
 
 
 def test_similarity_takes_effort(tmp_path: Path, png: Path):
-    with pytest.raises(ValueError, match=r"effort: found 0 with tune 'ms-ssim', .* from 1 to 9"):
+    among = "effort: found 0 with tune 'ms-ssim' and weights for 'psnr', allowed is 1 to 9"
+    with pytest.raises(ValueError, match=among):
         lic(tune="ms-ssim", effort=0)
     options = "-o", tmp_path / "x.lic", *TINY, "--tune"
     assert "found 'best'" in run("encode", png, *options, "best", code=2).output
@@ -107,5 +112,71 @@ def test_similarity_takes_effort(tmp_path: Path, png: Path):
     codec = lic_models.load("tiny", device="cpu")
     with pytest.raises(ValueError, match=r"tune: found 'best', allowed are psnr, ms-ssim"):
         codec.encode(photo(64, 64), tune="best")
-    with pytest.raises(ValueError, match="effort: found 0 with tune 'ms-ssim'"):
-        codec.encode(photo(64, 64), tune="ms-ssim")
+    with pytest.raises(ValueError, match=among):
+        codec.encode(photo(64, 64), effort=0, tune="ms-ssim")
+
+
+@pytest.fixture
+def tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> weights.Found:
+    """Weights of `tiny` for MS-SSIM, newer than all others."""
+    cls = registry.lookup("tiny")
+    model = cls(cls.configure())
+    model.load_state_dict(weights.thaw(weights.find("tiny").path))
+    with torch.no_grad():
+        model.gain.log += 0.1
+    monkeypatch.setenv("LIC_WEIGHTS_PATH", str(tmp_path))
+    return weights.export(model, tmp_path, generation=99, notes={}, tune="ms-ssim")
+
+
+def used(data: bytes) -> bytes:
+    """The fingerprint in a file's header."""
+    return split(data)[0][12:20]
+
+
+def test_weights_of_a_tune(tuned: weights.Found):
+    """They are taken when asked for, take no effort, and decode like any others."""
+    assert tuned.path.name.startswith("tiny.ms-ssim-99-")
+    data = lic(tune="ms-ssim")
+    assert used(data) == tuned.fingerprint != used(lic())
+    assert data == lic(tune="ms-ssim", effort=0) != lic(tune="ms-ssim", effort=1)
+    x = opened(data)
+    x.load()
+    assert distance(x, picture()) < 20
+    assert lic_models.tuned("tiny") == ["psnr", "ms-ssim"]
+    rows = {row["name"]: row for row in json.loads(run("models", "--json").stdout)}
+    assert [row["tune"] for row in rows["tiny"]["weights"]] == ["ms-ssim", "psnr"]
+
+
+def test_codec_of_a_tune(tuned: weights.Found):
+    """What it serves is what its weights are for; anything else takes effort."""
+    codec = lic_models.load("tiny", device="cpu", tune="ms-ssim")
+    assert (codec.tune, codec.fingerprint) == ("ms-ssim", tuned.fingerprint)
+    x = photo(64, 64)
+    assert codec.encode(x) == codec.encode(x, tune="ms-ssim", effort=0)
+    assert codec.encode(x, tune="psnr") == codec.encode(x, tune="psnr", effort=1)
+    with pytest.raises(ValueError, match="found 0 with tune 'psnr' and weights for 'ms-ssim'"):
+        codec.encode(x, tune="psnr", effort=0)
+
+
+def test_weights_that_are_missing(tuned: weights.Found, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(weights, "folders", lambda: [tuned.path.parent])
+    assert weights.find("tiny", tuned.fingerprint) == weights.find("tiny", tune="ms-ssim") == tuned
+    with pytest.raises(WeightsNotFound, match="tiny"):
+        weights.find("tiny")
+
+
+def test_bench_without_effort(tuned: weights.Found, tmp_path: Path):
+    picture(size=(176, 161)).save(tmp_path / "one.png")
+    options = "--model", "tiny", "--rivals", "none", "--quality", "20,80", "--anchor", "tiny"
+    run("bench", tmp_path, *options, "--tune", "psnr,ms-ssim", "--out", tmp_path)
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert list(found["curves"]) == ["tiny", "tiny ms-ssim"]
+
+
+def test_training_for_a_tune():
+    """The loss is of what `TUNES` says."""
+    cls = registry.lookup("tiny")
+    x, level = photo(192, 192)[None], torch.tensor([5000.0])
+    out = Objective(cls(cls.configure()), tune="ms-ssim").eval()(x, level, noise=False)
+    expected = EXCHANGE * (1 - ms_ssim(out["x_hat"], x))
+    assert torch.allclose(out["distortion"], expected)

@@ -136,7 +136,11 @@ def good() -> Iterator[Good]:
     yield Good("sequence", "three frames of two tiles with alpha", saved(first, tile=64, **times))
     yield from _alphas()
     yield from _parts()
-    for name in lic_models.installed():
+    weights = [(name, tune) for name in lic_models.installed() for tune in lic_models.tuned(name)]
+    for name, tune in weights:
+        label, told = f"model_{name}", f"model {name}, 2 x 2 tiles"
+        if tune != "psnr":
+            label, told = f"{label}_{tune}", f"{told}, weights for {tune}"
         if name != MODEL:
-            other = saved(picture("RGB", 150, 140), model=name, tile=128, quality=60)
-            yield Good(f"model_{name}", f"model {name}, 2 x 2 tiles", other)
+            other = saved(picture("RGB", 150, 140), model=name, tile=128, quality=60, tune=tune)
+            yield Good(label, told, other)

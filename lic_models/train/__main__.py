@@ -21,6 +21,7 @@ from ..base import Model
 from ..channelnorm import ChannelNorm
 from ..gdn import GDN, GdnAnalysis
 from ..layers import Attention, Branch, Residuals
+from ..tunes import PLAIN, TUNES
 from .adversarial import AdversarialObjective
 from .data import Photos, find, read
 from .imitation import ImitationObjective, inherited
@@ -39,6 +40,15 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def _known(tune: str) -> str:
+    if tune not in TUNES:
+        raise typer.BadParameter(f"found {tune!r}, allowed are {', '.join(TUNES)}")
+    return tune
+
+
+_Tune = Annotated[str, typer.Option(callback=_known, help="What weights are for: psnr or ms-ssim.")]
 
 
 @app.callback()
@@ -68,6 +78,7 @@ def fit_command(
         str | None, typer.Option(help="Model whose installed weights to imitate stage by stage.")
     ] = None,
     rate_only: Annotated[bool, typer.Option(help="Train all but the transforms.")] = False,
+    tune: _Tune = PLAIN,
     adversarial: Annotated[bool, typer.Option(help="Against a discriminator, as HiFiC.")] = False,
     precise: Annotated[bool, typer.Option(help="float32 throughout: slower, for the end.")] = False,
     compiled: Annotated[
@@ -98,6 +109,10 @@ def fit_command(
     if sum((teacher is not None, adversarial, rate_only)) > 1:
         raise typer.BadParameter(
             "found several, allowed is one", param_hint="teacher, adversarial, rate-only"
+        )
+    if tune != PLAIN and (adversarial or teacher is not None):
+        raise typer.BadParameter(
+            f"found {tune!r}, allowed is {PLAIN!r}", param_hint="tune with teacher or adversarial"
         )
     if (fitting or reorder) and transforms is None:
         raise typer.BadParameter("found without --transforms", param_hint="fitting, reorder")
@@ -163,7 +178,7 @@ def fit_command(
     elif adversarial:
         objective = AdversarialObjective(network, precise)
     else:
-        objective = Objective(network, rate_only, precise)
+        objective = Objective(network, rate_only, precise, tune)
     fit(objective.to(where), photos, crops, settings, out)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
@@ -176,8 +191,9 @@ def export(
     folder: Annotated[Path, typer.Option(help="Where to write the weights.")] = WEIGHTS,
     generation: Annotated[int, typer.Option(min=1, help="Higher ones are the default.")] = 1,
     notes: Annotated[str, typer.Option(help="How they were made; kept in the file.")] = "",
+    tune: _Tune = PLAIN,
     digits: Annotated[
-        int, typer.Option(min=4, max=10, help="Binary ones of 16-bit floats; fewer pack better.")
+        int, typer.Option(min=4, max=10, help="Binary ones of 16-bit floats; 4 pack best.")
     ] = 10,
 ) -> None:
     """Write the averaged weights of a checkpoint as integers and 16-bit floats."""
@@ -188,7 +204,8 @@ def export(
     history = f"{state['step']} steps in {state['elapsed'] / 60:.0f} minutes. {notes}".strip()
     if digits < 10:
         weights.shorten(network, digits)
-    found = weights.export(network, folder, generation=generation, notes={"notes": history})
+    told = {"notes": history}
+    found = weights.export(network, folder, generation=generation, notes=told, tune=tune)
     typer.echo(f"{found.path} {found.path.stat().st_size} bytes")
 
 

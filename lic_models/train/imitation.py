@@ -74,10 +74,10 @@ class ImitationObjective(Objective):
                 last = teacher.g_s(given, level)
             up = [given, *up, last]
             errors = _errors(student.g_a, down, level) + _errors(student.g_s, up, level)
-        mse = errors / x[0].numel()
+        distortion = errors / x[0].numel()
         bpp = bits / (x.shape[2] * x.shape[3])
-        loss = weigh(bpp, mse, level).mean()
-        return {"loss": loss, "bpp": bpp, "mse": mse, "y_hat": y_hat}
+        loss = weigh(bpp, distortion, level).mean()
+        return {"loss": loss, "bpp": bpp, "distortion": distortion, "y_hat": y_hat}
 
 
 def _errors(transform: Any, results: list[Tensor], level: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from ..levels import LEVEL_MAX, LEVEL_MIN
+from ..tunes import TUNES
 from .adversarial import AdversarialObjective
 from .data import Photos
 from .objective import TRANSFORMS, Objective
@@ -68,19 +69,24 @@ def _scale(settings: Settings, step: int, progress: float) -> float:
 
 @torch.no_grad()
 def evaluate(objective: Objective, images: list[Tensor]) -> dict[str, float]:
-    """Mean bpp and PSNR (dB) over images (1, 3, H, W) at a few levels, rounded values."""
+    """Mean bpp and decibels over images (1, 3, H, W) at a few levels, rounded values.
+
+    Decibels are PSNR, or of what is left to an MS-SSIM of 1.
+    """
     objective.eval()
     row: dict[str, float] = {}
     shapes = sorted({tuple(x.shape) for x in images})
     batches = [torch.cat([x for x in images if x.shape == shape]) for shape in shapes]
     for level in EVALUATE_AT:
-        bpp, psnr = [], []
+        bpp, decibels = [], []
         for x in batches:
             levels = torch.full((len(x),), float(level), device=x.device)
             out = objective(x, levels, noise=False)
             bpp += out["bpp"].tolist()
-            psnr += (-10 * out["mse"].log10()).tolist()
-        row[f"bpp{level}"], row[f"psnr{level}"] = float(np.mean(bpp)), float(np.mean(psnr))
+            share = out["distortion"] / TUNES[objective.tune].whole
+            decibels += (-10 * share.log10()).tolist()
+        row[f"bpp{level}"] = float(np.mean(bpp))
+        row[f"{objective.tune}{level}"] = float(np.mean(decibels))
     objective.train()
     return row
 

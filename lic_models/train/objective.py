@@ -1,4 +1,4 @@
-"""What training minimises: bits per pixel plus lambda times squared error, level by level."""
+"""What training minimises: bits per pixel plus lambda times distortion, level by level."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..base import Model
 from ..entropy import UNIT, estimate, nearest, noisy
 from ..levels import LMBDA_MAX, LMBDA_MIN, lmbda
+from ..tunes import PLAIN, TUNES
 
 __all__ = ["TRANSFORMS", "Objective", "weigh"]
 
@@ -18,11 +19,11 @@ TRANSFORMS = ("g_a", "g_s", "gain", "inverse_gain")  # what models with other co
 BALANCE = 0.55  # loss grows about as lambda^0.55; dividing it out lets every level count alike
 
 
-def weigh(bpp: Tensor, mse: Tensor, level: Tensor) -> Tensor:
-    """Loss (B,) of bits per pixel and squared error of images in [0, 1], each (B,)."""
+def weigh(bpp: Tensor, distortion: Tensor, level: Tensor) -> Tensor:
+    """Loss (B,) of bits per pixel and squared error of images in [0, 1], or its like, each (B,)."""
     weight = lmbda(level)
     middle = math.sqrt(LMBDA_MIN * LMBDA_MAX)
-    loss: Tensor = (bpp + weight * 255**2 * mse) * (weight / middle) ** -BALANCE
+    loss: Tensor = (bpp + weight * 255**2 * distortion) * (weight / middle) ** -BALANCE
     return loss
 
 
@@ -30,20 +31,22 @@ class Objective(nn.Module):
     """The loss as a module, so that data parallelism can wrap it.
 
     With `rate_only` the transforms stay as they are, and nothing is synthesised in training unless
-    the model `restores` y_hat.
+    the model `restores` y_hat. `tune` is a key of `TUNES`.
     Without `precise` they train in bfloat16, whose rounding is not small beside that of the
     highest qualities: at quality 100 it takes 0.6 dB, at 50 less than 0.1 dB.
     """
 
-    def __init__(self, model: Model, rate_only: bool = False, precise: bool = False) -> None:
+    def __init__(
+        self, model: Model, rate_only: bool = False, precise: bool = False, tune: str = PLAIN
+    ) -> None:
         super().__init__()
-        self.model, self.rate_only, self.precise = model, rate_only, precise
+        self.model, self.rate_only, self.precise, self.tune = model, rate_only, precise, tune
         if rate_only:
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(name.partition(".")[0] not in TRANSFORMS)
 
     def forward(self, x: Tensor, level: Tensor, noise: bool = True) -> dict[str, Tensor]:
-        """Return `loss` (scalar), `bpp` and `mse` (B,) for images (B, 3, H, W) in [0, 1].
+        """Return `loss` (scalar), `bpp` and `distortion` (B,) for images (B, 3, H, W) in [0, 1].
 
         Also `x_hat`, and `y_hat` (B, M, H/16, W/16) in units of a step.
         """
@@ -57,7 +60,8 @@ class Objective(nn.Module):
             x_hat = x if brief else self.model.synthesise(y_hat, level)
         if not self.training:
             x_hat = x_hat.clamp(0, 1)
-        mse = (x_hat.float() - x).square().flatten(1).mean(1)
+        distortion = TUNES[self.tune].distortion(x_hat.float(), x)
         bpp = bits / (x.shape[2] * x.shape[3])
-        loss = weigh(bpp, mse, level).mean()
-        return {"loss": loss, "bpp": bpp, "mse": mse, "x_hat": x_hat, "y_hat": y_hat}
+        loss = weigh(bpp, distortion, level).mean()
+        out = {"loss": loss, "bpp": bpp, "distortion": distortion}
+        return {**out, "x_hat": x_hat, "y_hat": y_hat}

@@ -76,7 +76,7 @@ _Efforts = Annotated[
     str, typer.Option("--effort", help="Of the models' encoders, 0 to 9, between commas.")
 ]
 _Tunes = Annotated[
-    str, typer.Option("--tune", help="Of efforts above 0, psnr or ms-ssim, between commas.")
+    str, typer.Option("--tune", help="What encoders serve: psnr, ms-ssim, or both with a comma.")
 ]
 _Rates = Annotated[
     str | None,
@@ -103,16 +103,23 @@ def _coders(
     names: Sequence[str],
     qualities: Sequence[float],
     rival_names: str,
-    encoders: Sequence[tuple[int, str]],
+    efforts: Sequence[int],
+    tunes: Sequence[str],
     rates: Sequence[float],
     device: str,
 ) -> list[Coder]:
     """Return rivals, then models, having loaded every model."""
+    import lic_models
+
     with options.naming("--rivals"):
         found = rivals.choose(_split(rival_names))
     with options.naming("--model"):
-        for name in names:
-            for effort, tune in encoders:
+        known = [lic_models.model_name(name) for name in names]
+    with options.naming("--tune"):
+        encoders = {name: options.encoders(name, efforts, tunes) for name in known}
+    with options.naming("--model"):
+        for name in known:
+            for effort, tune in encoders[name]:
                 coder = coders.ours(name, tuple(qualities), device, effort, tune)
                 measure.fingerprint(coder)
                 found.append(coder)
@@ -212,7 +219,7 @@ def command(
     with options.naming("--effort"):
         efforts = options.effort_list(effort)
     with options.naming("--tune"):
-        encoders = options.encoders(efforts, _split(tune))
+        tunes = options.tune_list(tune)
     with options.naming("--target-bpp"):
         rates = options.rate_list(target_bpp) if target_bpp else []
     if estimate and any(efforts):
@@ -229,7 +236,7 @@ def command(
         if folder is not None:
             metrics.check_extra()
             rivals.limit_threads(threads)
-            found = _coders(models, qualities, rival, encoders, rates, device)
+            found = _coders(models, qualities, rival, efforts, tunes, rates, device)
             with options.naming("--curves"):
                 published = results.published(curves) if curves else {}
             measured = [coder.name for coder in found]

@@ -124,7 +124,8 @@ def fingerprint(coder: Coder) -> str:
 def _load(coder: Coder) -> Codec:
     import lic_models
 
-    return lic_models.load(lic_models.model_name(coder.options["model"]), coder.device or "auto")
+    name = lic_models.model_name(coder.options["model"])
+    return lic_models.load(name, coder.device or "auto", tune=coder.options["tune"])
 
 
 def version(coder: Coder, threads: int | None) -> str:

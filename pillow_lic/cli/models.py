@@ -36,6 +36,7 @@ def _row(found: Found) -> dict[str, Any]:
     row: dict[str, Any] = {
         "fingerprint": found.fingerprint.hex(),
         "generation": found.generation,
+        "tune": found.tune,
         "parameters": None,
         "kmac_per_pixel": None,
         "bytes": found.path.stat().st_size,
@@ -86,6 +87,7 @@ def _show(models: list[dict[str, Any]]) -> None:
     table = Table("model")
     table.add_column("id", justify="right")
     table.add_column("weights", no_wrap=True)
+    table.add_column("for", no_wrap=True)
     for title in ("gen.", "parameters", "kMAC/px", "bytes"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("from", overflow="fold")
@@ -99,7 +101,8 @@ def _show(models: list[dict[str, Any]]) -> None:
                 count = f"{row['parameters']:,}"
                 work = " + ".join(f"{v:.1f}" for v in row["kmac_per_pixel"].values())
             numbers = str(row["generation"]), count, work, f"{row['bytes']:,}"
-            table.add_row(*start, row["fingerprint"], *numbers, Text(_place(row["path"])))
+            place = Text(_place(row["path"]))
+            table.add_row(*start, row["fingerprint"], row["tune"], *numbers, place)
     console.print(table)
     console.print("kMAC/px: thousands of multiply-accumulates per pixel, encoding + decoding")
     for model in models:

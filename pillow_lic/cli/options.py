@@ -26,6 +26,7 @@ __all__ = [
     "naming",
     "quality_list",
     "rate_list",
+    "tune_list",
 ]
 
 
@@ -63,7 +64,9 @@ def _tile(given: int) -> int:
 def _effort(given: int | str) -> int:
     from .. import _options
 
-    return _options.effort({"effort": given})
+    found = _options.effort({"effort": given})
+    assert found is not None
+    return found
 
 
 def _tune(given: str) -> str:
@@ -96,14 +99,22 @@ def effort_list(text: str) -> list[int]:
     return sorted({_effort(int(word) if word.isdecimal() else word) for word in words})
 
 
-def encoders(efforts: Sequence[int], tunes: Sequence[str]) -> list[tuple[int, str]]:
-    """Return all pairs of effort and tune that differ: without effort there is nothing to tune."""
-    known = [_tune(tune) for tune in tunes]
-    if not any(efforts) and any(tune != "psnr" for tune in known):
-        raise ValueError(f"found {known[-1]!r} without effort, allowed is an effort above 0 too")
-    plain = [(effort, "psnr") for effort in efforts if not effort or "psnr" in known]
-    tuned = [(effort, tune) for tune in known if tune != "psnr" for effort in efforts if effort]
-    return plain + tuned
+def tune_list(text: str) -> list[str]:
+    """Return the tunes of a comma-separated list, each once; ValueError names a bad one."""
+    return list(dict.fromkeys(_tune(word.strip()) for word in text.split(",")))
+
+
+def encoders(model: str, efforts: Sequence[int], tunes: Sequence[str]) -> list[tuple[int, str]]:
+    """Return pairs of effort and tune; without effort only those that the model has weights for."""
+    import lic_models
+
+    weights = lic_models.tuned(model)
+    found = [(e, tune) for tune in tunes for e in efforts if e or tune in weights]
+    for tune in tunes:
+        if not any(tune == served for _, served in found):
+            known = f"{model} has weights for: {', '.join(weights) or 'none'}"
+            raise ValueError(f"found {tune!r}, allowed with effort 0 is what {known}")
+    return found
 
 
 def _numbers(text: str) -> list[float]:
@@ -169,7 +180,7 @@ Tune = Annotated[
         "--tune",
         callback=_checking("tune", _tune),
         metavar="psnr|ms-ssim",
-        help="What these steps serve; `ms-ssim` takes effort 1 unless given more.",
+        help="What to serve; without weights for it, `ms-ssim` takes effort 1 unless given more.",
     ),
 ]
 Preview = Annotated[

@@ -99,7 +99,7 @@ def find(folder: Path, model_id: int, wanted: bytes) -> Model:
         raise UnknownModelError(f"model: {model_id} found, {sorted(NAMES)} known")
     model = NAMES[model_id]
     label = f"model {model}, fingerprint {wanted.hex()}"
-    paths = sorted(folder.glob(f"{model}-*-{wanted.hex()}.safetensors"))
+    paths = sorted(folder.glob(f"{model}*-{wanted.hex()}.safetensors"))
     if not paths:
         raise WeightsNotFoundError(f"{label}: not in {folder}")
     try:

@@ -87,7 +87,7 @@ def _show(models: list[dict[str, Any]]) -> None:
     table = Table("model")
     table.add_column("id", justify="right")
     table.add_column("weights", no_wrap=True)
-    table.add_column("for", no_wrap=True)
+    table.add_column("tune", no_wrap=True)
     for title in ("gen.", "parameters", "kMAC/px", "bytes"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("from", overflow="fold")

@@ -45,6 +45,7 @@ def load(
 
     Raises:
         UnknownModel, WeightsNotFound, WeightsError: see `lic_models.errors`.
+        ValueError: for another tune.
     """
     from .codec import load
 

@@ -22,7 +22,7 @@ from .levels import level_from_quality
 from .pixels import Pixels, as_array, as_tensor, real
 from .refine import EFFORT_MAX, refine
 from .transforms import Kept, Transforms
-from .tunes import PLAIN, TUNES
+from .tunes import PLAIN, known
 
 __all__ = ["Codec", "Coded", "load"]
 
@@ -146,9 +146,7 @@ class Codec:
 
     def _served(self, effort: int | None, tune: str | None) -> tuple[int, str]:
         """Fill in what was not given; raises ValueError for what is not allowed."""
-        tune = self.tune if tune is None else tune
-        if tune not in TUNES:
-            raise ValueError(f"tune: found {tune!r}, allowed are {', '.join(TUNES)}")
+        tune = self.tune if tune is None else known(tune)
         least = int(tune != self.tune)
         effort = least if effort is None else effort
         if not least <= effort <= EFFORT_MAX:
@@ -288,7 +286,7 @@ def load(
 ) -> Codec:
     """Return the codec of a model name or id, with those weights or the newest for a tune.
 
-    Raises UnknownModel, WeightsNotFound or WeightsError.
+    Raises UnknownModel, WeightsNotFound, WeightsError, or ValueError for another tune.
     """
-    found = weights.find(registry.model_name(name), fingerprint, tune)
+    found = weights.find(registry.model_name(name), fingerprint, known(tune))
     return _load(found, choose(device))

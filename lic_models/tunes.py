@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["PLAIN", "TUNES", "Distortion", "Tune", "ms_ssim"]
+__all__ = ["PLAIN", "TUNES", "Distortion", "Tune", "known", "ms_ssim"]
 
 Distortion = Callable[[Tensor, Tensor], Tensor]  # of images (B, 3, H, W) about [0, 1]; (B,)
 
@@ -89,3 +89,10 @@ class Tune(NamedTuple):
 
 TUNES = {"psnr": Tune(_squared, 1.0), "ms-ssim": Tune(_dissimilar, EXCHANGE)}
 PLAIN = "psnr"
+
+
+def known(tune: str) -> str:
+    """Return the name of a tune; raises ValueError unless it is one."""
+    if tune not in TUNES:
+        raise ValueError(f"tune: found {tune!r}, allowed are {', '.join(TUNES)}")
+    return tune

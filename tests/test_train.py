@@ -205,6 +205,8 @@ def test_channels_can_be_reordered():
     [
         (("--reorder",), "without --transforms"),
         (("--fitting", "--transforms", "x", "--start", "x"), "with --start"),
+        (("--tune", "best"), "allowed are psnr, ms-ssim"),
+        (("--tune", "ms-ssim", "--adversarial"), "allowed is 'psnr'"),
         (("--reorder", "--transforms"), "allowed are models with GDN"),
     ],
 )
@@ -230,6 +232,28 @@ def test_transforms_can_be_replaced(photos: Path, tmp_path: Path):
     for name, tensor in state(tmp_path / "both" / "checkpoint.pt").items():
         wanted = replaced if name.partition(".")[0] in TRANSFORMS else before
         assert torch.equal(tensor, wanted[name]), name
+
+
+def test_weights_for_a_tune(photos: Path, tmp_path: Path):
+    """What is logged is what is served, and the exported file says so in its name."""
+    common = ("--data", photos, "--patch", 64, "--batch", 2, "--minutes", 0.01, "--rate", 0)
+    run(
+        "fit",
+        "tiny",
+        "--start",
+        weights.find("tiny").path,
+        "--tune",
+        "ms-ssim",
+        *common,
+        "--out",
+        tmp_path,
+    )
+    with (tmp_path / "log.csv").open() as file:
+        row = next(csv.DictReader(file))
+    assert 0 < float(row["ms-ssim500"]) < float(row["ms-ssim10000"])
+    run("export", "tiny", tmp_path / "checkpoint.pt", "--tune", "ms-ssim", "--folder", tmp_path)
+    [path] = tmp_path.glob("*.safetensors")
+    assert path.name.startswith("tiny.ms-ssim-1-")
 
 
 def test_what_fits_is_taken():

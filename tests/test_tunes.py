@@ -112,6 +112,8 @@ def test_similarity_takes_effort(tmp_path: Path, png: Path):
     codec = lic_models.load("tiny", device="cpu")
     with pytest.raises(ValueError, match=r"tune: found 'best', allowed are psnr, ms-ssim"):
         codec.encode(photo(64, 64), tune="best")
+    with pytest.raises(ValueError, match=r"tune: found 'best', allowed are psnr, ms-ssim"):
+        lic_models.load("tiny", device="cpu", tune="best")
     with pytest.raises(ValueError, match=among):
         codec.encode(photo(64, 64), effort=0, tune="ms-ssim")
 

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 import typer
 
-from .. import registry, weights
+from .. import registry, tunes, weights
 from ..base import Model
 from ..channelnorm import ChannelNorm
 from ..gdn import GDN, GdnAnalysis
 from ..layers import Attention, Branch, Residuals
-from ..tunes import PLAIN, TUNES
+from ..tunes import PLAIN
 from .adversarial import AdversarialObjective
 from .data import Photos, find, read
 from .imitation import ImitationObjective, inherited
@@ -43,9 +43,10 @@ def _device(name: str) -> torch.device:
 
 
 def _known(tune: str) -> str:
-    if tune not in TUNES:
-        raise typer.BadParameter(f"found {tune!r}, allowed are {', '.join(TUNES)}")
-    return tune
+    try:
+        return tunes.known(tune)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 _Tune = Annotated[str, typer.Option(callback=_known, help="What weights are for: psnr or ms-ssim.")]

@@ -110,10 +110,9 @@ def encoders(model: str, efforts: Sequence[int], tunes: Sequence[str]) -> list[t
 
     weights = lic_models.tuned(model)
     found = [(e, tune) for tune in tunes for e in efforts if e or tune in weights]
-    for tune in tunes:
-        if not any(tune == served for _, served in found):
-            known = f"{model} has weights for: {', '.join(weights) or 'none'}"
-            raise ValueError(f"found {tune!r}, allowed with effort 0 is what {known}")
+    for tune in set(tunes) - {served for _, served in found}:
+        known = f"{model} has weights for: {', '.join(weights) or 'none'}"
+        raise ValueError(f"found {tune!r}, allowed with effort 0 is what {known}")
     return found
 
 

@@ -72,6 +72,8 @@ def test_command(tmp_path: Path) -> None:
     with Image.open(out / "texture.png") as image:
         assert image.width > 500
     assert "energy kept" in found.output
+    tuned = texture(folder, "--coders", "tiny,tiny ms-ssim", "--limit", 1, "--out", out)
+    assert "found 0 with tune 'ms-ssim' and weights for 'psnr'" in tuned.output
 
 
 def test_bad_options(tmp_path: Path) -> None:
@@ -79,6 +81,7 @@ def test_bad_options(tmp_path: Path) -> None:
         ("tiny", "two or more"),
         ("jpeg,tiny", "one of our models"),
         ("tiny,gif", "gif"),
+        ("tiny,tiny vmaf", "vmaf"),
     ):
         found = texture(tmp_path, "--coders", coders, "--out", tmp_path)
         assert found.exit_code == 2, found.output

@@ -37,8 +37,11 @@ class Row:
 def _coders(names: Sequence[str], device: str) -> list[Coder]:
     if len(names) < 2:
         raise ValueError(f"found {', '.join(names)}, allowed are two or more")
-    known = coders.RIVALS
-    found = [known[name] if name in known else coders.ours(name, (), device) for name in names]
+    found = []
+    for name in names:
+        model, _, tune = name.partition(" ")
+        ours = coders.ours(model, (), device, tune=tune or "psnr")
+        found.append(coders.RIVALS.get(name, ours))
     for coder in found:
         if coder.device:
             measure.fingerprint(coder)
@@ -153,7 +156,12 @@ def command(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Of pictures.")],
     out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for results.")],
     names: Annotated[
-        str, typer.Option("--coders", help="Models and formats of Pillow; the first sets the size.")
+        str,
+        typer.Option(
+            "--coders",
+            help="Models, with a tune behind a space if any, and formats of Pillow; "
+            "the first sets the size.",
+        ),
     ] = "elic,jpeg",
     quality: Annotated[str, typer.Option("--quality", "-q", help="Of the first.")] = "15,30",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first pictures.")] = None,

@@ -95,9 +95,14 @@ def level_lerp(table: Tensor, level: Tensor) -> Tensor:
 
 
 def _ieee() -> bool:
-    """Whether float32 convolutions on a CPU are that: a process may have asked for fewer bits."""
-    conv = getattr(torch.backends.mkldnn, "conv", None)  # since torch 2.9
-    return getattr(conv, "fp32_precision", "none") in ("none", "ieee")
+    """Whether float32 convolutions on a CPU are that: a process may have asked for fewer bits.
+
+    Small ones are matrix products to torch.
+    """
+    kinds = [getattr(torch.backends.mkldnn, name, None) for name in ("conv", "matmul")]
+    if None in kinds:  # before torch 2.9
+        return torch.get_float32_matmul_precision() == "highest"
+    return all(kind.fp32_precision in ("none", "ieee") for kind in kinds)  # type: ignore[union-attr]
 
 
 class IntConv2d(nn.Module):

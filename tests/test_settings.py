@@ -10,7 +10,7 @@ import pytest
 import torch
 from samples import photo
 
-from lic_models import weights
+from lic_models import integer, weights
 from lic_models.base import Model
 from lic_models.codec import Codec
 from lic_models.integer import IntConv2d
@@ -95,10 +95,11 @@ def test_settings_do_not_change_weights_as_they_load(setting: str):
         assert torch.equal(others[name], tensor), name
 
 
-def test_fewer_bits_for_float32_are_not_for_integers(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("kind", ["conv", "matmul"])
+def test_fewer_bits_for_float32_are_not_for_integers(monkeypatch: pytest.MonkeyPatch, kind: str):
     """Processors that multiply in bfloat16 when asked would compute other integers."""
-    conv = getattr(torch.backends.mkldnn, "conv", None)
-    if conv is None:
+    setting = getattr(torch.backends.mkldnn, kind, None)
+    if setting is None:
         pytest.skip("this torch has no such setting")
     layer = IntConv2d(8, 8)
     layer.freeze(*(torch.ones(8, 8, 1, 1), torch.zeros(10, 8), torch.zeros(8)))
@@ -110,11 +111,22 @@ def test_fewer_bits_for_float32_are_not_for_integers(monkeypatch: pytest.MonkeyP
         return plain(a, *rest, **options)
 
     monkeypatch.setattr("lic_models.integer.F.conv2d", noted)
-    before = conv.fp32_precision
+    before = setting.fp32_precision
     try:
         for precision in ("ieee", "bf16", "tf32"):
-            conv.fp32_precision = precision
+            setting.fp32_precision = precision
             layer(torch.ones(1, 8, 2, 2), LEVEL)
     finally:
-        conv.fp32_precision = before
+        setting.fp32_precision = before
     assert used == [torch.float32, torch.float64, torch.float64]
+
+
+def test_the_usual_switch_for_fewer_bits_is_seen():
+    """`set_float32_matmul_precision` is what programs call; small convolutions heed it."""
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        assert not integer._ieee()
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert integer._ieee()

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from PIL import Image, ImageFile
 from PIL._util import DeferredError
 
-from . import _codec, _frames, _imageio, _modes, _options, _preview, alpha, container
+from . import _codec, _frames, _imageio, _modes, _options, _preview, _writing, alpha, container
 from ._register import register
 from .errors import LicError
 
@@ -187,6 +187,9 @@ class LicImageFile(ImageFile.ImageFile):
         with self._lock:
             if self._preview is not None and self.tile:
                 self.im, self.tile = self._preview.im, []
+                if self.fp and self._exclusive_fp and self._close_exclusive_fp_after_loading:
+                    self.fp.close()  # as Pillow does where it has decoded
+                    self.fp = None
             elif self.tile:
                 self._read_parts()
             return super().load()
@@ -213,11 +216,12 @@ class LicImageFile(ImageFile.ImageFile):
             read = container.salvage_parts if tolerant else container.read_parts
             return read(fp, self.header)
         try:
-            return container.read_frame(self._find_frame(), self.header)
+            read = container.salvage_parts if tolerant else container.read_frame
+            return read(self._find_frame(), self.header)
         except LicError:
             if not tolerant:
                 raise
-            return container.Parts({}, None, [None] * self.header.tiles)
+            return container.Parts({}, None, [None] * self.header.tiles)  # no way to the frame
 
     def _read_parts(self) -> None:
         """Read and check all parts before Pillow allocates pixels for what the header claims."""
@@ -298,22 +302,16 @@ def _save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
 def _write(im: Image.Image, frames: Iterable[Image.Image], fp: IO[bytes]) -> None:
     """Write frames; size, metadata and preview are those of the first."""
     _imageio.register()
-    options = dict(im.encoderinfo)
     found: list[Any] = []
-    parts: dict[str, bytes] = {}
+    metadata: dict[str, bytes] = {}
     for frame in frames:
         for name, side in (("width", frame.width), ("height", frame.height)):
             if not side:
                 raise ValueError(f"{name}: found 0, allowed is at least 1")
-        image = _modes.storable(frame)
         if not found:
-            parts = _options.metadata(options, frame)
-            if preview := _preview.make(_modes.shallow(image), options):
-                parts[container.PREVIEW] = preview
-        found.append(_modes.pixels(image))
-    timing = _frames.timing(options, len(found)) if len(found) > 1 else None
-    given = _options.encoding(options, im.size)
-    data = _codec.encode(_frames.alike(found), parts, timing=timing, **given)
+            metadata = _options.metadata(im.encoderinfo, frame)
+        found.append(_modes.pixels(_modes.storable(frame)))
+    data = _writing.file_of(found, metadata, im.encoderinfo)
     fp.write(data)  # all at once: a save that fails has written nothing
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,8 @@ __all__ = ["replacing"]
 def replacing(target: Path) -> Iterator[Path]:
     """Yield a path beside `target` to write to; it takes the target's place on success only.
 
-    A device or a pipe has no place to take: it is what is yielded.
+    Who may read or write what was there may do so with what comes. A device or a pipe has no place
+    to take: it is what is yielded.
     """
     if target.exists() and not target.is_file():
         yield target
@@ -25,6 +27,8 @@ def replacing(target: Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
     try:
         yield temporary
+        if target.exists():
+            shutil.copymode(target, temporary)
         os.replace(temporary, target)
     finally:
         with suppress(FileNotFoundError):

@@ -11,7 +11,7 @@ from .header import MODES
 if TYPE_CHECKING:
     from lic_models.pixels import Pixels
 
-__all__ = ["narrow", "pixels", "shallow", "storable"]
+__all__ = ["narrow", "pixels", "storable"]
 
 _TARGETS = {
     "1": "L",
@@ -71,15 +71,6 @@ def _has_transparent_colour(image: Image.Image) -> bool:
     if image.mode == "P":
         return sample(value) or (isinstance(value, bytes) and 0 < len(value) <= 256)
     return False
-
-
-def shallow(image: Image.Image) -> Image.Image:
-    """Return a storable image in 8 bits."""
-    if image.mode != "I;16":
-        return image
-    import numpy as np
-
-    return Image.fromarray(narrow(np.asarray(image)))
 
 
 def narrow(pixels: Pixels) -> Pixels:

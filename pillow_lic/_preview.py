@@ -8,9 +8,14 @@ from __future__ import annotations
 import io
 import operator
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, features
+
+from ._modes import narrow
+
+if TYPE_CHECKING:
+    from lic_models.pixels import Pixels
 
 __all__ = ["edge_of", "make", "read"]
 
@@ -19,22 +24,22 @@ EDGE_MIN, EDGE_MAX = 16, 1024
 QUALITY = 75
 
 
-def make(image: Image.Image, options: Mapping[str, Any]) -> bytes:
-    """Return a preview of an image of mode L, LA, RGB or RGBA; nothing if none is asked for.
+def make(pixels: Pixels, options: Mapping[str, Any]) -> bytes:
+    """Return a preview of an image (H, W, 1 to 4), uint8 or uint16; nothing if none is asked for.
 
     Nor is there one for an image that is no larger. Raises ValueError for a bad option, OSError
     if this Pillow has no WebP.
     """
     edge = edge_of(options.get("preview"))
-    if not edge or max(image.size) <= edge:
+    if not edge or max(pixels.shape[:2]) <= edge:
         return b""
     if not features.check("webp"):
         raise OSError("preview: found a Pillow without WebP, which previews need")
-    small = image.copy()
+    shown = narrow(pixels)
+    small = Image.fromarray(shown[..., 0] if shown.shape[2] == 1 else shown)
     small.thumbnail((edge, edge), Image.Resampling.LANCZOS)
-    small.info.clear()
     file = io.BytesIO()
-    small.convert("RGBA" if image.mode.endswith("A") else "RGB").save(
+    small.convert("RGBA" if small.mode.endswith("A") else "RGB").save(
         file, "WEBP", quality=QUALITY, method=6
     )
     return file.getvalue()

@@ -240,15 +240,13 @@ def read_frames(fp: IO[bytes], header: Header) -> Iterator[Parts]:
 
 
 def salvage_parts(fp: IO[bytes], header: Header) -> Parts:
-    """Read what is whole of everything after the header; never raises for damage."""
+    """Read what is whole from where the parts or a frame begin; never raises for damage."""
     metadata: dict[str, bytes] = {}
     alpha: bytes | None = None
     tiles: list[bytes | None] = []
     try:
         while len(tiles) < header.tiles and (tag := _read_tag(fp)):
             data, intact = _read_part(fp, tag, _limit(header, tag, len(tiles)))
-            if tag == "F":
-                continue
             if tag == "T":
                 tiles.append(data if intact else None)
             elif not intact and tag not in ("A", *ANCILLARY):

@@ -6,7 +6,7 @@ Errors in a file are `pillow_lic.LicError`, bad arguments ValueError.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from types import EllipsisType
 from typing import Any
 
@@ -15,8 +15,7 @@ from imageio.core.request import URI_BYTES, InitializationError, Request
 from imageio.core.v3_plugin_api import ImageProperties, PluginV3
 from PIL import Image
 
-from . import _codec, _frames, _modes, _options, _preview, container
-from .errors import FormatError
+from . import _codec, _options, _writing, container
 from .header import SIGNATURE
 
 __all__ = ["LicPlugin"]
@@ -65,22 +64,31 @@ class LicPlugin(PluginV3):
         yield from self._from(0, region, device)
 
     def _from(self, frame: int, region: object, device: str) -> Iterator[Any]:
-        head = self._header
+        """Yield images from a frame on; other readers may move the file in between."""
+        head, file = self._header, self.request.get_file()
         whole = 0, 0, head.width, head.height
         box = whole if region is None else _options.inside(region, whole[2:])
-        wanted = None if region is None else head.near(box)
-        file = self.request.get_file()
-        file.seek(self._first)
-        for _ in range(frame):
-            container.skip_frame(file, head)
-        for _ in range(frame, self._count):
-            parts = container.read_frame(file, head, wanted)
+        file.seek(self._start)
+        if frame or region is not None:
+            every = self._parts(frame, None if region is None else head.near(box))
+        elif self._timing:
+            every = container.read_frames(file, head)
+        else:
+            every = iter([container.read_parts(file, head)])
+        for parts in every:
             here = file.tell()
             found = _codec.decode(head, parts, device, box)
             yield found[..., 0] if found.shape[2] == 1 else found
             file.seek(here)
-        if not self._timing and wanted is None and file.read(1):
-            raise FormatError("end of file: found bytes after the last tile, allowed are none")
+
+    def _parts(self, frame: int, wanted: Collection[int] | None) -> Iterator[container.Parts]:
+        """Read frames from one on, or some tiles of them, and leave the rest unchecked."""
+        file = self.request.get_file()
+        file.seek(self._first)
+        for _ in range(frame):
+            container.skip_frame(file, self._header)
+        for _ in range(frame, self._count):
+            yield container.read_frame(file, self._header, wanted)
 
     @property
     def _count(self) -> int:
@@ -96,16 +104,8 @@ class LicPlugin(PluginV3):
         frames = [_checked(image) for image in (ndimage if many else [ndimage])]
         if not frames:
             raise ValueError("images: found none, allowed is at least one")
-        size = frames[0].shape[1], frames[0].shape[0]
-        parts = _options.metadata(options, Image.new("RGB", (1, 1)))
-        if options.get("preview"):
-            small = _modes.narrow(frames[0])
-            shown = Image.fromarray(small[..., 0] if small.shape[2] == 1 else small)
-            if preview := _preview.make(shown, options):
-                parts[container.PREVIEW] = preview
-        timing = _frames.timing(options, len(frames)) if len(frames) > 1 else None
-        given = _options.encoding(options, size)
-        data = _codec.encode(_frames.alike(frames), parts, timing=timing, **given)
+        metadata = _options.metadata(options, Image.new("RGB", (1, 1)))
+        data = _writing.file_of(frames, metadata, options)
         self.request.get_file().write(data)
         return data if self.request._uri_type == URI_BYTES else None
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import imageio.v3 as iio
+import numpy as np
 import pytest
 from commands import names, run
 from PIL import Image
 from samples import EXIF, ICC, XMP, distance, join, lic, part, picture, split
+
+from pillow_lic import container
 
 BIG = (300, 200)
 
@@ -55,6 +60,12 @@ def test_strip_in_place_needs_leave(full: Path, tmp_path: Path) -> None:
     assert names(tmp_path) == {"full.lic"}
 
 
+def test_who_may_read_stays_as_it_was(full: Path) -> None:
+    full.chmod(0o600)
+    run("strip", full, "--overwrite")
+    assert full.stat().st_mode & 0o777 == 0o600
+
+
 def test_strip_refuses_what_it_does_not_know(full: Path) -> None:
     assert "allowed are icc_profile" in run("strip", full, "--keep", "gps", code=2).output
 
@@ -74,6 +85,23 @@ def test_transcode_keeps_all(full: Path, tmp_path: Path) -> None:
         assert after.header.tile == 128
         assert after.getchannel("A").tobytes() == before.getchannel("A").tobytes()
         assert distance(before.convert("RGB"), after.convert("RGB")) < 25
+
+
+def test_transcode_keeps_depth_and_kind(tmp_path: Path) -> None:
+    """16 bits of colour, which Pillow has no mode for, and a sequence of one frame."""
+    ramp = np.linspace(0, 65535, 60 * 80 * 3).astype(np.uint16).reshape(60, 80, 3)
+    path, out = tmp_path / "a.lic", tmp_path / "b.lic"
+    iio.imwrite(path, ramp, model="tiny")
+    run("transcode", path, "-o", out, "--quality", 90)
+    assert (iio.improps(out).dtype, iio.improps(out).shape) == (np.uint16, ramp.shape)
+    still = split(lic(quality=60))[1]
+    header = container.read_header(io.BytesIO(lic(quality=60)))._replace(sequence=True)
+    timing = ("F", container.Timing(3, (70,)).pack())
+    path.write_bytes(join(header.pack(), [timing, *still]))
+    run("transcode", path, "--overwrite")
+    assert [tag for tag, _ in split(path.read_bytes())[1]] == ["F", "T"]
+    with Image.open(path) as image:
+        assert (image.info["loop"], image.info["duration"], image.info["quality"]) == (3, 70, 60)
 
 
 def test_transcode_changes_what_is_asked(full: Path, tmp_path: Path) -> None:

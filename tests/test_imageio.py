@@ -94,6 +94,12 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     path.write_bytes(lic()[:-3])
     with pytest.raises(errors.TruncatedError):
         iio.imread(path)
+    path.write_bytes(lic() + b"T")
+    with pytest.raises(errors.FormatError, match="after the last tile"):
+        iio.imread(path)
+    path.write_bytes(lic(exif=EXIF).replace(EXIF[-9:], b"\x06" * 9))
+    with pytest.raises(errors.ChecksumError, match="part e"):
+        iio.imread(path)
     path.write_bytes(lic())
     with pytest.raises(ValueError, match="index: found 1"):
         iio.imread(path, index=1)

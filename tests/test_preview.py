@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,6 +47,19 @@ def test_draft_says_what_it_did(no_network: None):
     assert image.draft(None, (10, 10)) is None  # once
     assert np.asarray(image).shape == (200, 300, 3)
     assert image.crop((0, 0, 10, 10)).size == (10, 10)
+
+
+def test_a_thumbnail_keeps_no_file_open(tmp_path: Path):
+    path = tmp_path / "a.lic"
+    path.write_bytes(lic(picture("RGB", BIG), preview=64))
+    image = Image.open(path)
+    file = image.fp
+    image.thumbnail((32, 32))
+    assert image.fp is None
+    assert file.closed
+    given = io.BytesIO(path.read_bytes())
+    Image.open(given).thumbnail((32, 32))
+    assert not given.closed  # the caller's
 
 
 def test_nothing_to_draft_from():

@@ -134,9 +134,16 @@ def test_damage_is_local_and_verify_finds_it(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(errors.TruncatedError):
         opened(bytes(data[:-20])).verify()
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-    image = opened(bytes(data))
-    image.seek(2)
-    assert image.getpixel((0, 0)) == (128, 128, 128)
+    whole, image = opened(saved(frames())), opened(bytes(data))
+    for each in (whole, image):
+        each.seek(2)
+    assert image.getpixel((149, 89)) == (128, 128, 128)  # in the last tile, the one that was hit
+    far = 0, 0, 32, 32  # of which no sample depends on it
+    assert image.crop(far).tobytes() != Image.new("RGB", (32, 32), (128, 128, 128)).tobytes()
+    assert distance(image.crop(far), whole.crop(far)) < 1
+    cut = opened(bytes(data[: len(data) // 2]))
+    cut.seek(2)
+    assert cut.getextrema() == ((128, 128),) * 3
 
 
 def test_pickle_keeps_the_frame_at_hand():
@@ -184,6 +191,10 @@ def test_imageio_batches(tmp_path: Path):
     assert np.abs(part - whole[1, 20:50, 10:60]).max() <= 1
     with pytest.raises(ValueError, match="index: found 3"):
         iio.imread(path, index=3)
+    path.write_bytes(path.read_bytes() + b"T")
+    with pytest.raises(errors.FormatError, match="after the last tile"):
+        iio.imread(path)
+    assert iio.imread(path, index=2).shape == batch.shape[1:]
     iio.imwrite(path, batch[..., 0], is_batch=True, model="tiny")
     assert iio.imread(path).shape == (3, 90, 150)
 

@@ -7,39 +7,31 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import container
 from . import files, options
-from .decode import times
-from .encode import metadata_of
 
 __all__ = ["command"]
 
 
 def _transcode(source: Path, target: Path, given: dict[str, Any], overwrite: bool) -> None:
-    import pillow_lic
+    from PIL import Image
 
-    from .. import _preview
+    from .. import _codec, _writing, container
 
-    with files.atomic(target, overwrite) as path, source.open("rb") as fp:
+    device = given["device"]
+    with files.atomic(target, overwrite) as path:
         before = source.stat().st_size
-        header = container.read_header(fp)
-        shown = container.read_preview(fp)
-        own: dict[str, Any] = {
-            "model": header.model_name,
-            "quality": header.level / 100,
-            "tile": header.tile,
-        }
-        small = _preview.read(shown, header.mode) if shown else None
-        if small is not None:
-            own["preview"] = max(small.size)
-        fp.seek(0)
-        with pillow_lic.open(fp, given["device"]) as image:
-            image.load()
-            if header.sequence:
-                own |= {"save_all": True, **times(image)}
-            image.save(path, format="LIC", **metadata_of(image), **{**own, **given})
-        after = path.stat().st_size
-    typer.echo(f"{target}  {before:,} -> {after:,} bytes")
+        with source.open("rb") as fp:
+            header = container.read_header(fp)
+            Image._decompression_bomb_check((header.width, header.height))
+            found = list(container.read_frames(fp, header))
+        frames = [_codec.decode(header, parts, device) for parts in found]
+        own = {"model": header.model_name, "quality": header.level / 100, "tile": header.tile}
+        if "model" not in given:
+            own["tune"] = _codec.codec_of(header, device).tune
+        metadata, timing = found[0].metadata, found[0].timing
+        data = _writing.file_of(frames, metadata, {**own, **given}, timing)
+        path.write_bytes(data)
+    typer.echo(f"{target}  {before:,} -> {len(data):,} bytes")
 
 
 def command(
@@ -58,7 +50,8 @@ def command(
 ) -> None:
     """Decode .lic files and encode them again, profile, EXIF, XMP and preview kept.
 
-    What is not given stays as it is in the file. As with every lossy format, quality is lost.
+    What is not given stays as it is in the file, times, 16 bits and what its weights serve
+    included. As with every lossy format, quality is lost.
     """
     asked = {
         "model": model,

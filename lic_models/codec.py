@@ -64,18 +64,16 @@ class Codec:
         pass the same `kept`, empty at first, share analyses at levels close to each other.
         Raises ValueError if an argument is out of its range.
         """
-        payloads = []
-        for latents in self._latents(as_tensor(pixels), level, tile, effort, kept, tune):
-            payloads.append(coding.encode(self.model, latents, level)[0])
-            if on_tile:
-                on_tile()
-        return payloads
+        image = as_tensor(pixels)
+        coded = self._coded(image, level, tile, on_tile, effort, kept, tune)
+        return [payload for payload, _ in coded]
 
     def encode_seen(
         self,
         pixels: Pixels | Tensor,
         level: int,
         tile: int,
+        on_tile: Callable[[], object] | None = None,
         effort: int | None = None,
         kept: Kept | None = None,
         tune: str | None = None,
@@ -86,10 +84,7 @@ class Codec:
         uint16 if those that came were.
         """
         image = as_tensor(pixels)
-        coded = [
-            coding.encode(self.model, each, level)
-            for each in self._latents(image, level, tile, effort, kept, tune)
-        ]
+        coded = list(self._coded(image, level, tile, on_tile, effort, kept, tune))
         height, width = image.shape[1:]
         cut = boxes(*self.transforms.padded(height, width), tile)
         known = zip(cut, (latents for _, latents in coded), strict=True)
@@ -97,6 +92,22 @@ class Codec:
         coded_as = Coded([], width, height, level, tile, depth)
         seen = self.transforms.synthesise(known, (0, 0, height, width), coded_as)
         return [payload for payload, _ in coded], as_array(seen, depth)
+
+    def _coded(
+        self,
+        image: Tensor,
+        level: int,
+        tile: int,
+        on_tile: Callable[[], object] | None,
+        effort: int | None,
+        kept: Kept | None,
+        tune: str | None,
+    ) -> Iterator[tuple[bytes, dict[str, Tensor]]]:
+        """Yield payloads and what their latents are when decoded, tile by tile."""
+        for latents in self._latents(image, level, tile, effort, kept, tune):
+            yield coding.encode(self.model, latents, level)
+            if on_tile:
+                on_tile()
 
     @torch.inference_mode()
     def estimate_bits(self, pixels: Pixels | Tensor, level: int, tile: int) -> float:
@@ -205,7 +216,7 @@ class Codec:
 
         With `region` (top, left, bottom, right, in pixels, inside the image) return that part
         alone, bit by bit what the whole image would hold up to the tolerance of the synthesis.
-        Only the payloads of tiles that `near` names are looked at; `on_tile` is called after each.
+        Only the payloads of tiles within the halo are looked at; `on_tile` is called after each.
         Raises ValueError if level or tile is out of its range, StreamError as `decode_latents`.
         """
         coded = Coded(payloads, width, height, level, tile, depth)

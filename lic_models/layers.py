@@ -21,7 +21,7 @@ __all__ = [
     "up",
 ]
 
-CHAIN = (5, 3, 3, 3)  # kernels of strided convolutions, image first, as those of ELIC that ship
+CHAIN = (5, 3, 3, 3)  # kernels of strided convolutions that ship, image first
 
 
 def down(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:

@@ -91,8 +91,8 @@ TUNES = {"psnr": Tune(_squared, 1.0), "ms-ssim": Tune(_dissimilar, EXCHANGE)}
 PLAIN = "psnr"
 
 
-def known(tune: str) -> str:
+def known(tune: object) -> str:
     """Return the name of a tune; raises ValueError unless it is one."""
-    if tune not in TUNES:
-        raise ValueError(f"tune: found {tune!r}, allowed are {', '.join(TUNES)}")
+    if not isinstance(tune, str) or tune not in TUNES:
+        raise ValueError(f"tune: found {tune!r}, allowed are {' and '.join(map(repr, TUNES))}")
     return tune

@@ -113,8 +113,8 @@ def encode(
     quality: object,
     tile: int,
     device: str,
-    effort: int | None = None,
-    tune: str = "psnr",
+    effort: int | None,
+    tune: str,
     target: Target | None = None,
     timing: Timing | None = None,
     on_tile: Callable[[], object] | None = None,
@@ -122,7 +122,7 @@ def encode(
     """Return the whole file for frames (H, W, C) of one shape, uint8 or uint16, 1 to 4 channels.
 
     There is one, or timing for each. With a target the level is searched for, and `quality` means
-    nothing. `on_tile` is called after each tile.
+    nothing. `on_tile` is called after each tile, of each attempt at a target.
     """
     with translated("encoding"):
         import numpy as np
@@ -179,7 +179,7 @@ def encode(
             coded, errors = [], []
             for frame, each in zip(frames, kept, strict=True):
                 rgb = colours(frame)
-                payloads, seen = codec.encode_seen(rgb, level, tile, effort, each, tune)
+                payloads, seen = codec.encode_seen(rgb, level, tile, on_tile, effort, each, tune)
                 coded.append(payloads)
                 seen = grey(seen) if mode.startswith("L") else seen
                 errors.append(np.square((seen.astype(np.float32) - rgb) / (2**depth - 1)).mean())

@@ -13,14 +13,12 @@ from typing import Any
 from PIL import Image
 
 from . import _rate
-from .header import TILE_MAX, TILE_UNIT, Box
+from .header import MODEL_DEFAULT, TILE_MAX, TILE_UNIT, Box
 
 __all__ = ["effort", "encoding", "fits", "inside", "metadata", "tile_edge", "tune"]
 
 ONE_TILE_MAX = 2 << 20  # pixels; larger images are cut, which bounds the memory of a decoder
 TILE = 1024
-EFFORT_MAX = 9
-TUNES = "psnr", "ms-ssim"
 EXIF_PREFIX = b"Exif\0\0"
 _OTHER_COLOURS = ("CMYK", "LAB")  # stored as RGB, which a profile for these does not describe
 
@@ -42,12 +40,10 @@ def tile_edge(options: Mapping[str, Any], size: tuple[int, int]) -> int:
 
 def tune(options: Mapping[str, Any]) -> str:
     """Return what the encoder serves, squared error unless given."""
+    from lic_models.tunes import PLAIN, known
+
     value = options.get("tune")
-    if value is None:
-        return TUNES[0]
-    if not isinstance(value, str) or value not in TUNES:
-        raise ValueError(f"tune: found {value!r}, allowed are {' and '.join(map(repr, TUNES))}")
-    return value
+    return PLAIN if value is None else known(value)
 
 
 def effort(options: Mapping[str, Any]) -> int | None:
@@ -55,6 +51,8 @@ def effort(options: Mapping[str, Any]) -> int | None:
     value = options.get("effort")
     if value is None:
         return None
+    from lic_models.refine import EFFORT_MAX
+
     problem = f"effort: found {value!r}, allowed are the whole numbers from 0 to {EFFORT_MAX}"
     try:
         number = operator.index(value)
@@ -68,7 +66,7 @@ def effort(options: Mapping[str, Any]) -> int | None:
 def encoding(options: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     """Return what `_codec.encode` takes besides pixels and metadata."""
     return {
-        "model": options.get("model", "elic"),
+        "model": options.get("model", MODEL_DEFAULT),
         "quality": options.get("quality", 75),
         "target": _rate.wanted(options, size),
         "tile": tile_edge(options, size),

@@ -16,6 +16,7 @@ __all__ = [
     "CRC",
     "DEPTHS",
     "MODELS",
+    "MODEL_DEFAULT",
     "MODES",
     "SIGNATURE",
     "Box",
@@ -35,6 +36,7 @@ MODELS = (  # position = model id, permanent; the header stores the id alone
     "tiny", "balle2017", "balle2018", "minnen2018", "cheng2020", "minnen2020", "hific",
     "checkerboard", "elic",
 )  # fmt: skip
+MODEL_DEFAULT = "elic"  # of all that writes files
 SIDE_MAX = 1 << 30
 LEVELS = (100, 10000)
 TILE_UNIT = 64

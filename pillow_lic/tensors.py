@@ -6,7 +6,7 @@ from pillow_lic import tensors
 
 photos = tensors.LicFolder("photos/", device="cuda")
 loader = DataLoader(photos, batch_size=16, collate_fn=photos.decode)
-for batch in loader:  # a list of uint8 (3, H, W) on the device
+for batch in loader:  # a list of uint8 (3, H, W) on the device, uint16 where a file has 16 bits
     ...
 ```
 
@@ -30,6 +30,7 @@ from lic_models.codec import Coded
 from . import _codec, _options, container
 from ._atomic import replacing
 from .container import Header, Parts
+from .header import MODEL_DEFAULT
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,7 +74,10 @@ def read(source: Source, *, device: str = "auto", region: Box | None = None) -> 
 
 
 def decode(files: Sequence[LicFile], device: str = "auto") -> list[Tensor]:
-    """Return the pixels of several files, as `read` does; equal sizes share a synthesis."""
+    """Return the pixels of several files, as `read` does; equal sizes share a synthesis.
+
+    Raises LicError.
+    """
     groups: dict[tuple[int, bytes], list[int]] = {}
     for at, (header, _) in enumerate(files):
         groups.setdefault((header.model, header.fingerprint), []).append(at)
@@ -92,7 +96,7 @@ def write(
     target: str | os.PathLike[str] | IO[bytes],
     x: Tensor,
     *,
-    model: str = "elic",
+    model: str = MODEL_DEFAULT,
     quality: float = 75,
     effort: int | None = None,
     tune: str | None = None,
@@ -136,7 +140,7 @@ class LicFolder(Dataset[Any]):
 
     Args:
         folder: searched with all folders below it. device: where `decode` runs.
-        transform: called with each uint8 (C, H, W) that `decode` makes.
+        transform: called with each (C, H, W) that `decode` makes, uint8 or, of 16 bits, uint16.
     """
 
     def __init__(
@@ -170,6 +174,8 @@ def _coded(header: Header, parts: Parts) -> Coded:
 
 def _channels(rgb: Tensor, header: Header, parts: Parts, region: Box) -> Tensor:
     """Make of decoded colours what the mode says."""
+    if header.mode == "RGB" and header.depth == 8:
+        return rgb.clone()  # one that a caller may change in place
     if header.mode.startswith("L"):
         rgb = (rgb.to(torch.int32).sum(0, keepdim=True) + 1).div(3, rounding_mode="floor")
     planes = [rgb]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,18 @@ def test_a_finer_picture_needs_a_lower_level(photo: Image.Image):
     target = Target("target_size", 5e3, 0.01)
     smooth = photo.resize((64, 48)).resize(photo.size, Image.Resampling.BICUBIC)
     assert guess(target, np.asarray(smooth)).level > guess(target, np.asarray(photo)).level + 500
+
+
+@pytest.mark.parametrize("target", [{}, {"target_size": 3000}, {"target_psnr": 21}])
+def test_tiles_are_counted(photo: Image.Image, target: dict[str, float]):
+    """Of every attempt, whatever is searched for."""
+    done: list[None] = []
+    photo.save(
+        io.BytesIO(), "LIC", model="tiny", tile=128, on_tile=lambda: done.append(None), **target
+    )
+    attempts, rest = divmod(len(done), 4)
+    assert rest == 0
+    assert attempts >= 1 if target else attempts == 1
 
 
 def test_levels_nearby_share_an_analysis(photo: Image.Image, monkeypatch: pytest.MonkeyPatch):

@@ -22,15 +22,13 @@ from lic_models import (
     levels,
     mixtures,
     rangecoder,
-    refine,
     registry,
     tables,
     transforms,
-    tunes,
     weights,
 )
 from lic_models.errors import WeightsError
-from pillow_lic import _codec, _options, _timing, alpha, container, header
+from pillow_lic import _codec, _timing, alpha, container, header
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -60,8 +58,6 @@ def test_container():
     }
     assert coded.TILE_UNIT == header.TILE_UNIT
     assert coded.TILE_PIXELS_MAX == header.TILE_PIXELS_MAX
-    assert _options.EFFORT_MAX == refine.EFFORT_MAX
-    assert tuple(tunes.TUNES) == _options.TUNES
 
 
 def test_parts():

@@ -21,7 +21,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..base import Steps
-from ..contexts import two_passes
+from ..contexts import KERNEL, two_passes
 from ..gdn import GdnAnalysis, GdnSynthesis
 from ..hyper import Hyperprior
 from ..integer import FULL, IntConv2d
@@ -31,8 +31,6 @@ from ..registry import register
 from .minnen2018 import Config, Minnen2018
 
 __all__ = ["Checkerboard"]
-
-KERNEL = 5
 
 
 @register("checkerboard", id=7)

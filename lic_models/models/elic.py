@@ -26,9 +26,10 @@ from torch import Tensor, nn
 
 from ..base import Steps
 from ..contexts import evidence, two_passes
-from ..hyper import Hyperprior
+from ..hyper import Hyperprior, HyperWidths
 from ..integer import FULL, IntConv2d
 from ..integer_blocks import IntStack, Parameters
+from ..layers import CHAIN
 from ..positions import checkerboard_taps
 from ..registry import register
 from ..residual import ResidualAnalysis, ResidualSynthesis
@@ -37,24 +38,20 @@ __all__ = ["Config", "Elic"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(HyperWidths):
     """Widths; the defaults are those that ship.
 
-    widths: channels after each of the first three strided convolutions; M: of y; Z: of z.
-    groups: channels of y coded together. kernels: of the strided convolutions, image first.
-    blocks, units: residual bottlenecks per stage and per attention branch.
-    features: of h_s's output; context: of channel contexts; spatial: kernel and most
-    channels of spatial contexts; hidden: the two hidden widths of the aggregation.
+    widths: channels after each of the first three strided convolutions. groups: channels of y
+    coded together. kernels: of the strided convolutions, image first. blocks, units: residual
+    bottlenecks per stage and per attention branch. context: of channel contexts; spatial: kernel
+    and most channels of spatial contexts; hidden: the two hidden widths of the aggregation.
     """
 
     widths: tuple[int, int, int] = (32, 96, 192)
-    M: int = 320
-    Z: int = 96
     groups: tuple[int, ...] = (16, 16, 32, 64, 192)
-    kernels: tuple[int, int, int, int] = (5, 3, 3, 3)
+    kernels: tuple[int, int, int, int] = CHAIN
     blocks: int = 2
     units: int = 1
-    hyper: int = 128
     features: int = 128
     context: int = 96
     spatial: tuple[int, int] = (5, 64)

@@ -1,1 +1,1 @@
-"""Training: `python -m lic_models.train --help`. Needs torch, NumPy and Pillow, no range coder."""
+"""Training: `python -m lic_models.train --help`. No range coder is needed."""

@@ -161,6 +161,7 @@ def fit_command(
             if isinstance(module, BLOCKS):
                 module.compile()
     crops = [_middle(read(p), 384).to(where) for p in held]
+    crops = [crop for crop in crops if crop.numel()]
     settings = Settings(
         minutes=minutes,
         rate=rate,

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from ..header import MODEL_DEFAULT
 from . import (
     coders,
     files,
@@ -40,7 +41,7 @@ _Folder = Annotated[
 _Models = Annotated[
     list[str] | None,
     typer.Option(
-        "--model", "-m", help=f"A model, may be repeated, or {NONE}.", show_default="elic"
+        "--model", "-m", help=f"A model, may be repeated, or {NONE}.", show_default=MODEL_DEFAULT
     ),
 ]
 _Qualities = Annotated[
@@ -88,7 +89,7 @@ _Photo = Annotated[
         "--time-photo",
         exists=True,
         dir_okay=False,
-        help="Take time and memory of the models on one photo, at quality 75 unless given.",
+        help="Take time and memory on one photo, at effort 0, at quality 75 unless given.",
     ),
 ]
 
@@ -226,7 +227,7 @@ def command(
         raise typer.BadParameter(
             "found both, and the estimate is of effort 0", param_hint="--estimate, --effort"
         )
-    models = [name for name in dict.fromkeys(model or ["elic"]) if name != NONE]
+    models = [name for name in dict.fromkeys(model or [MODEL_DEFAULT]) if name != NONE]
     failures = files.Failures()
     with failures.caught(), files.missing_extra():
         out.mkdir(parents=True, exist_ok=True)

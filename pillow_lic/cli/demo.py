@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..header import MODEL_DEFAULT
 from . import coders, files, measure, metrics, options, rivals
 from .coders import Coder
 from .measure import Coded
@@ -88,7 +89,7 @@ def command(
     ] = "kitten",
     model: Annotated[
         str, typer.Option("--model", "-m", help="Model; `lic models` lists them.")
-    ] = "elic",
+    ] = MODEL_DEFAULT,
     quality: options.Quality = 20,
     device: options.Device = "auto",
     out: Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .. import _options
+from .. import _options, _rate
 from . import files, options
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def _encode(
                 ImageOps.exif_transpose(image, in_place=True)  # large images allow for no copy
         edge = _options.tile_edge(given, image.size) or max(image.size)
         count = frames * math.ceil(image.width / edge) * math.ceil(image.height / edge)
-        with files.tiles(count, f"encoding {source.name}", alone) as on_tile:
+        searching = any(name in given for name in _rate.NAMES)
+        with files.tiles(count, f"encoding {source.name}", alone, searching) as on_tile:
             image.save(path, format="LIC", on_tile=on_tile, **extra, **given)
         size = path.stat().st_size
         pixels = image.width * image.height

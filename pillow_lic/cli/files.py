@@ -96,10 +96,13 @@ def progress(
 
 
 @contextmanager
-def tiles(total: int, doing: str, alone: bool) -> Iterator[Callable[[], object] | None]:
+def tiles(
+    total: int, doing: str, alone: bool, searching: bool = False
+) -> Iterator[Callable[[], object] | None]:
     """Show a bar on stderr for an image of several tiles; yields what to call after each.
 
-    Not if the image is not `alone`: then `progress` shows one.
+    Not if the image is not `alone`: then `progress` shows one. Who is `searching` goes through all
+    tiles nobody knows how often: the bar then only moves.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -109,7 +112,7 @@ def tiles(total: int, doing: str, alone: bool) -> Iterator[Callable[[], object] 
         yield None
         return
     with Progress(console=console, transient=True) as bar:
-        task = bar.add_task(doing, total=total)
+        task = bar.add_task(doing, total=None if searching else total)
         yield lambda: bar.advance(task)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..header import MODEL_DEFAULT
 from . import coders, files, measure, metrics, options
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _show(name: str, rows: Sequence[Row], summary: dict[str, float]) -> None:
 def command(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Of pictures.")],
     out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for results.")],
-    model: Annotated[str, typer.Option("--model", "-m", help="One of ours.")] = "elic",
+    model: Annotated[str, typer.Option("--model", "-m", help="One of ours.")] = MODEL_DEFAULT,
     quality: Annotated[
         str, typer.Option("--quality", "-q", help="Two or more, between commas.")
     ] = "10,25,50,75,100",

@@ -125,7 +125,7 @@ def _load(coder: Coder) -> Codec:
     import lic_models
 
     name = lic_models.model_name(coder.options["model"])
-    return lic_models.load(name, coder.device or "auto", tune=coder.options["tune"])
+    return lic_models.load(name, coder.options["device"], tune=coder.options["tune"])
 
 
 def version(coder: Coder, threads: int | None) -> str:

@@ -114,15 +114,12 @@ def command(
 ) -> None:
     """List the models and their weights: ids, fingerprints, sizes, papers, places."""
     failures = files.Failures()
-    try:
+    with failures.caught(), files.missing_extra():
         found = report()
-    except ImportError as error:
-        typer.echo(f"lic: models need a package that is missing: {error}", err=True)
-        raise typer.Exit(1) from error
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
-    else:
-        _show(found)
-    for row in (row for model in found for row in model["weights"] if row["problem"]):
-        failures.add(row["problem"])
+        if as_json:
+            typer.echo(json.dumps(found, indent=2))
+        else:
+            _show(found)
+        for row in (row for model in found for row in model["weights"] if row["problem"]):
+            failures.add(row["problem"])
     failures.exit()

@@ -32,13 +32,15 @@ __all__ = [
 
 def _quality(given: object) -> float:
     """Return a quality; typer's own message for a word would not say what is allowed."""
+    from lic_models import level_from_quality
+
     try:
         value = float(str(given))
-    except ValueError:
-        value = math.nan
-    if not 1 <= value <= 100:
-        raise typer.BadParameter(f"found {given!s:.40}, allowed is a number from 1 to 100")
-    return value
+        level_from_quality(value)
+        return value
+    except ValueError as error:
+        text = f"found {given!s:.40}, allowed is a number from 1 to 100"
+        raise typer.BadParameter(text) from error
 
 
 def _checking(name: str, check: Callable[[Any], object]) -> Callable[[Any], Any]:
@@ -116,16 +118,12 @@ def encoders(model: str, efforts: Sequence[int], tunes: Sequence[str]) -> list[t
     return found
 
 
-def _numbers(text: str) -> list[float]:
-    try:
-        return sorted({float(word) for word in text.split(",")})
-    except ValueError as error:
-        raise typer.BadParameter(f"found {text!r}, allowed are numbers between commas") from error
-
-
 def rate_list(text: str) -> list[float]:
     """Return the positive numbers of a comma-separated list, in order, as `quality_list` does."""
-    values = _numbers(text)
+    try:
+        values = sorted({float(word) for word in text.split(",")})
+    except ValueError as error:
+        raise typer.BadParameter(f"found {text!r}, allowed are numbers between commas") from error
     for value in values:
         if not 0 < value < math.inf:
             raise typer.BadParameter(f"found {value:g}, allowed is a number above 0")
@@ -133,12 +131,8 @@ def rate_list(text: str) -> list[float]:
 
 
 def quality_list(text: str) -> list[float]:
-    """Return the numbers of a comma-separated list, in order; BadParameter names a bad one."""
-    values = _numbers(text)
-    for value in values:
-        if not 1 <= value <= 100:  # NaN fails too
-            raise typer.BadParameter(f"found {value:g}, allowed is 1 to 100")
-    return values
+    """Return the qualities of a comma-separated list, in order; BadParameter names a bad one."""
+    return sorted({_quality(word) for word in text.split(",")})
 
 
 Model = Annotated[

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..header import SAMPLE
+from ..header import MODEL_DEFAULT, SAMPLE
 from . import coders, files, measure, options
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _show(rows: Sequence[Row], edge: int) -> None:
 def command(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Of pictures.")],
     out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for results.")],
-    model: Annotated[str, typer.Option("--model", "-m", help="One of ours.")] = "elic",
+    model: Annotated[str, typer.Option("--model", "-m", help="One of ours.")] = MODEL_DEFAULT,
     quality: Annotated[str, typer.Option("--quality", "-q", help="Between commas.")] = "10,50,90",
     tile: Annotated[int, typer.Option(min=64, help="Edge of tiles, a multiple of 64.")] = 256,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first pictures.")] = None,

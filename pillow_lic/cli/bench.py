@@ -34,7 +34,6 @@ PHOTO_QUALITY = 75.0
 RIVALS = ",".join(coders.RIVALS)
 NONE = "none"
 
-_Out = Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for results.")]
 _Folder = Annotated[
     Path | None, typer.Argument(exists=True, file_okay=False, help="Folder of pictures.")
 ]
@@ -55,9 +54,6 @@ _Rivals = Annotated[
 ]
 _Anchor = Annotated[
     str, typer.Option("--anchor", help="What BD-rates refer to; several between commas.")
-]
-_Limit = Annotated[
-    int | None, typer.Option("--limit", min=1, help="Only the first pictures by name.")
 ]
 _Threads = Annotated[int | None, typer.Option("--threads", min=1, help="For networks and AVIF.")]
 _Estimate = Annotated[
@@ -193,7 +189,7 @@ def _time_photo(
 
 
 def command(
-    out: _Out,
+    out: options.Out,
     folder: _Folder = None,
     model: _Models = None,
     quality: _Qualities = None,
@@ -203,7 +199,7 @@ def command(
     rival: _Rivals = RIVALS,
     anchor: _Anchor = "jpeg",
     curves: _Curves = None,
-    limit: _Limit = None,
+    limit: options.Limit = None,
     threads: _Threads = None,
     device: options.Device = "auto",
     estimate: _Estimate = False,

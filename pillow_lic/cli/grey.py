@@ -66,10 +66,11 @@ def _chroma(pixels: Pixels) -> Pixels:
     return np.array(Image.merge("YCbCr", (luma, *bands[1:])).convert("RGB"))
 
 
-def _rows(coder: coders.Coder, qualities: Sequence[float], path: Path, folder: Path) -> list[Row]:
+def _rows(
+    coder: coders.Coder, qualities: Sequence[float], name: str, pixels: Pixels, folder: Path
+) -> list[Row]:
     import numpy as np
 
-    pixels = measure.pixels_of(path)
     luma, chroma, flat = _luma(pixels), _chroma(pixels), np.full_like(pixels, MIDDLE)
     rows = []
     for quality in qualities:
@@ -81,7 +82,7 @@ def _rows(coder: coders.Coder, qualities: Sequence[float], path: Path, folder: P
             min(metrics.psnr(luma, _luma(each.pixels)), measure.PSNR_MAX) for each in (colour, grey)
         ]
         sizes = colour.size, grey.size, tint.size, none.size
-        rows.append(Row(path.name, quality, *sizes, *psnr))
+        rows.append(Row(name, quality, *sizes, *psnr))
     return rows
 
 
@@ -126,22 +127,19 @@ def _show(name: str, rows: Sequence[Row], summary: dict[str, float]) -> None:
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Of pictures.")],
-    out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for results.")],
+    folder: options.Folder,
+    out: options.Out,
     model: Annotated[str, typer.Option("--model", "-m", help="One of ours.")] = MODEL_DEFAULT,
     quality: Annotated[
         str, typer.Option("--quality", "-q", help="Two or more, between commas.")
     ] = "10,25,50,75,100",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first pictures.")] = None,
+    limit: options.Limit = None,
     device: options.Device = "auto",
 ) -> None:
     """Compare grey files with what files in colour spend on luma, at the same luma PSNR.
 
     That share is a file's bytes less those that chroma adds to a flat picture. Writes grey.json.
     """
-    from rich.console import Console
-    from rich.progress import track
-
     with options.naming("--quality"):
         qualities = options.quality_list(quality)
         if len(qualities) < 2:
@@ -154,9 +152,8 @@ def command(
             measure.fingerprint(coder)
         rows: list[Row] = []
         out.mkdir(parents=True, exist_ok=True)
-        pictures = measure.find(folder, limit)
-        for picture in track(pictures, "grey", console=Console(stderr=True), transient=True):
-            rows += _rows(coder, qualities, picture.path, Path(scratch))
+        for path, pixels in measure.each(folder, limit, "grey"):
+            rows += _rows(coder, qualities, path.name, pixels, Path(scratch))
         summary = _summary(rows)
         _show(model, rows, summary)
         found = {"bd_rate": summary, "rows": [{**asdict(row), "luma": row.luma} for row in rows]}

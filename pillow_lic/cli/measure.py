@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ __all__ = [
     "at_size",
     "code",
     "compare",
+    "each",
     "estimate",
     "find",
     "fingerprint",
@@ -88,8 +89,8 @@ class Picture:
     digest: str
 
 
-def find(folder: Path, limit: int | None) -> list[Picture]:
-    """Return the first pictures of a folder by name; ValueError if one cannot be measured."""
+def paths_in(folder: Path, limit: int | None) -> list[Path]:
+    """Return the first pictures of a folder by name; ValueError if there are none."""
     from PIL import Image
 
     formats = Image.registered_extensions()
@@ -97,6 +98,24 @@ def find(folder: Path, limit: int | None) -> list[Picture]:
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in known)[:limit]
     if not paths:
         raise ValueError(f"{folder}: found no pictures, allowed are the formats that Pillow reads")
+    return paths
+
+
+def each(folder: Path, limit: int | None, doing: str) -> Iterator[tuple[Path, Pixels]]:
+    """Yield the first pictures of a folder, and RGB of each, with a bar on stderr."""
+    from rich.console import Console
+    from rich.progress import track
+
+    paths = paths_in(folder, limit)
+    for path in track(paths, doing, console=Console(stderr=True), transient=True):
+        yield path, pixels_of(path)
+
+
+def find(folder: Path, limit: int | None) -> list[Picture]:
+    """Return what `paths_in` does; ValueError too if one is too small for MS-SSIM."""
+    from PIL import Image
+
+    paths = paths_in(folder, limit)
     for path in paths:
         with Image.open(path) as image:
             size = image.size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +13,10 @@ import typer
 __all__ = [
     "Device",
     "Effort",
+    "Folder",
+    "Limit",
     "Model",
+    "Out",
     "Overwrite",
     "Preview",
     "Quality",
@@ -135,6 +139,11 @@ def quality_list(text: str) -> list[float]:
     return sorted({_quality(word) for word in text.split(",")})
 
 
+Folder = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Of pictures.")]
+Out = Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for results.")]
+Limit = Annotated[
+    int | None, typer.Option("--limit", min=1, help="Only the first pictures by name.")
+]
 Model = Annotated[
     str | None, typer.Option("--model", "-m", help="Model that encodes; `lic models` lists them.")
 ]

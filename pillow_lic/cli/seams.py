@@ -101,21 +101,18 @@ def _show(rows: Sequence[Row], edge: int) -> None:
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Of pictures.")],
-    out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for results.")],
+    folder: options.Folder,
+    out: options.Out,
     model: Annotated[str, typer.Option("--model", "-m", help="One of ours.")] = MODEL_DEFAULT,
     quality: Annotated[str, typer.Option("--quality", "-q", help="Between commas.")] = "10,50,90",
     tile: Annotated[int, typer.Option(min=64, help="Edge of tiles, a multiple of 64.")] = 256,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first pictures.")] = None,
+    limit: options.Limit = None,
     device: options.Device = "auto",
 ) -> None:
     """Compare pictures coded in tiles with the same in one piece, where tiles meet.
 
     Pictures must be larger than a tile. Writes seams.json.
     """
-    from rich.console import Console
-    from rich.progress import track
-
     with options.naming("--quality"):
         qualities = options.quality_list(quality)
     if tile % 64:
@@ -128,16 +125,14 @@ def command(
         cut, one = (replace(coder, options={**coder.options, "tile": edge}) for edge in (tile, 0))
         rows: list[Row] = []
         out.mkdir(parents=True, exist_ok=True)
-        pictures = measure.find(folder, limit)
-        for picture in track(pictures, "seams", console=Console(stderr=True), transient=True):
-            pixels = measure.pixels_of(picture.path)
+        for path, pixels in measure.each(folder, limit, "seams"):
             if min(pixels.shape[:2]) <= tile:
-                raise ValueError(f"{picture.path}: found no larger than a tile of {tile} pixels")
+                raise ValueError(f"{path}: found no larger than a tile of {tile} pixels")
             for each in qualities:
                 tiled, whole = (
                     measure.code(coder, each, pixels, Path(scratch)).pixels for coder in (cut, one)
                 )
-                rows.append(Row(picture.path.name, each, **_compare(tiled, whole, tile)))
+                rows.append(Row(path.name, each, **_compare(tiled, whole, tile)))
         _show(rows, tile)
         found = {"model": model, "tile": tile, "rows": [asdict(row) for row in rows]}
         files.write_text(out / "seams.json", json.dumps(found, indent=1) + "\n")

@@ -53,10 +53,9 @@ def _coders(names: Sequence[str], device: str) -> list[Coder]:
 
 
 def _rows(
-    found: Sequence[Coder], qualities: Sequence[float], path: Path, folder: Path
+    found: Sequence[Coder], qualities: Sequence[float], name: str, pixels: Pixels, folder: Path
 ) -> tuple[list[Row], list[Pixels]]:
     """Return what a picture gives, and how it looks at the first quality, original first."""
-    pixels = measure.pixels_of(path)
     rows, shown = [], [pixels]
     for quality in qualities:
         first = measure.code(found[0], quality, pixels, folder)
@@ -68,7 +67,7 @@ def _rows(
             bpp = 8 * coded.size / (pixels.shape[0] * pixels.shape[1])
             decibels = min(metrics.psnr(pixels, coded.pixels), measure.PSNR_MAX)
             texture = wavelets.compare(pixels, coded.pixels)
-            rows.append(Row(coder.name, quality, path.name, bpp, decibels, texture))
+            rows.append(Row(coder.name, quality, name, bpp, decibels, texture))
             if quality == qualities[0]:
                 shown.append(coded.pixels)
     return rows, shown
@@ -153,8 +152,8 @@ def _bars(axes: Any, heights: dict[str, list[float]], labels: list[str], title: 
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Of pictures.")],
-    out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for results.")],
+    folder: options.Folder,
+    out: options.Out,
     names: Annotated[
         str,
         typer.Option(
@@ -164,16 +163,13 @@ def command(
         ),
     ] = "elic,jpeg",
     quality: Annotated[str, typer.Option("--quality", "-q", help="Of the first.")] = "15,30",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first pictures.")] = None,
+    limit: options.Limit = None,
     device: options.Device = "auto",
 ) -> None:
     """Compare what coders leave of textures, at the same file size or just above.
 
     Writes texture.json and texture.png.
     """
-    from rich.console import Console
-    from rich.progress import track
-
     with options.naming("--quality"):
         qualities = options.quality_list(quality)
     failures = files.Failures()
@@ -188,9 +184,8 @@ def command(
         rows: list[Row] = []
         shown: list[Pixels] = []
         out.mkdir(parents=True, exist_ok=True)
-        pictures = measure.find(folder, limit)
-        for picture in track(pictures, "texture", console=Console(stderr=True), transient=True):
-            more, looks = _rows(found, qualities, picture.path, Path(scratch))
+        for path, pixels in measure.each(folder, limit, "texture"):
+            more, looks = _rows(found, qualities, path.name, pixels, Path(scratch))
             rows += more
             shown = shown or looks
         labels = [coder.name for coder in found]

@@ -11,11 +11,12 @@ __all__ = ["Box", "boxes", "grow", "meet", "shift", "up", "window", "within"]
 Box = tuple[int, int, int, int]  # top, left, bottom, right
 
 
-def boxes(height: int, width: int, edge: int) -> Iterator[Box]:
-    """Cut a rectangle into squares of `edge` (0: no cut), in raster order."""
+def boxes(height: int, width: int, edge: int, near: Box | None = None) -> Iterator[Box]:
+    """Cut a rectangle into squares of `edge` (0: no cut), in raster order, or those near a box."""
     rows, columns = (edge or height), (edge or width)
-    for top in range(0, height, rows):
-        for left in range(0, width, columns):
+    first = near or (0, 0, height, width)
+    for top in range(first[0] // rows * rows, first[2], rows):
+        for left in range(first[1] // columns * columns, first[3], columns):
             yield top, left, min(top + rows, height), min(left + columns, width)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from . import coding, registry, weights
 from .base import Latents, Model
-from .boxes import Box, boxes, grow, meet, shift, up, window
+from .boxes import Box, boxes, grow, shift, up, window
 from .coded import Coded, check, pack, unpack
 from .device import choose
 from .entropy import estimate, nearest
@@ -186,13 +186,12 @@ class Codec:
     ) -> Iterator[tuple[Box, dict[str, Tensor] | None]]:
         """Decode the tiles that meet a box, or all; boxes are in pixels of the padded image."""
         check(level, tile, width, height)
-        count = -(-width // (tile or width)) * -(-height // (tile or height))
+        columns = -(-width // (tile or width))
+        count = columns * -(-height // (tile or height))
         if len(payloads) != count:
             raise StreamError(f"tiles: found {len(payloads)}, allowed is {count}")
-        cut = boxes(*self.transforms.padded(height, width), tile)
-        for payload, box in zip(payloads, cut, strict=True):
-            if within is not None and meet(box, within) is None:
-                continue
+        for box in boxes(*self.transforms.padded(height, width), tile, within):
+            payload = payloads[box[0] // tile * columns + box[1] // tile if tile else 0]
             shapes = self.model.shapes(box[2] - box[0], box[3] - box[1])
             latents = None
             if payload is not None:

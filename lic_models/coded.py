@@ -5,16 +5,19 @@ The raw stream is what `Codec.encode` returns: no container, no checksum, no fin
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from .boxes import up
 from .errors import StreamError
 from .levels import LEVEL_MAX, LEVEL_MIN
 
 __all__ = ["Coded", "check", "pack", "unpack"]
 
 TILE_UNIT = 64
+TILE_MAX = 255 * TILE_UNIT
 TILE_PIXELS_MAX = 1 << 24  # a tile's latents are coded as a whole: this bounds memory
 _HEAD = struct.Struct("<IIHB")  # width, height, level, tile / 64
 _LENGTH = struct.Struct("<I")
@@ -35,9 +38,10 @@ def check(level: int, tile: int, width: int, height: int) -> None:
     """Raise ValueError if one of these is out of its range."""
     if not LEVEL_MIN <= level <= LEVEL_MAX:
         raise ValueError(f"level: found {level}, allowed is {LEVEL_MIN} to {LEVEL_MAX}")
-    if tile % TILE_UNIT or not 0 <= tile <= 255 * TILE_UNIT:
-        raise ValueError(f"tile: found {tile}, allowed are multiples of 64 from 0 to 16320")
-    area = min(tile or width, width) * min(tile or height, height)
+    if tile % TILE_UNIT or not 0 <= tile <= TILE_MAX:
+        raise ValueError(f"tile: found {tile}, allowed are multiples of 64 from 0 to {TILE_MAX}")
+    sides = (min(tile or side, up(side, TILE_UNIT)) for side in (width, height))
+    area = math.prod(sides)
     if area > TILE_PIXELS_MAX:
         raise ValueError(f"tile: found {area} pixels, allowed are {TILE_PIXELS_MAX} in a tile")
 

@@ -16,6 +16,7 @@ from PIL._util import DeferredError
 from . import _codec, _frames, _imageio, _modes, _options, _preview, _writing, alpha, container
 from ._register import register
 from .errors import LicError
+from .header import padded
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
@@ -199,18 +200,23 @@ class LicImageFile(ImageFile.ImageFile):
         assert self.header is not None
         wanted = self.header.near(region)
         if self.header.sequence:
-            return container.read_frame(self._find_frame(), self.header, wanted)
-        fp = self._open_file()
-        fp.seek(self._parts_at)
-        return container.read_some(fp, self.header, wanted)
+            parts = container.read_frame(self._find_frame(), self.header, wanted)
+        else:
+            fp = self._open_file()
+            fp.seek(self._parts_at)
+            parts = container.read_some(fp, self.header, wanted)
+        if parts.alpha is not None and not alpha.constant(parts.alpha):  # is decoded as a whole
+            Image._decompression_bomb_check((self.header.width, self.header.height))
+        return parts
 
     def _whole(self) -> container.Parts:
         """Read all of the current frame, and what is whole of it on request."""
         fp = self._open_file()
         assert self.header is not None
         tolerant = ImageFile.LOAD_TRUNCATED_IMAGES
-        if tolerant:
-            self.load_prepare()  # missing tiles are listed: let an absurd size fail before that
+        if tolerant:  # missing tiles are listed: let an absurd size fail before that
+            Image._decompression_bomb_check((self.header.width, self.header.height))
+            self.load_prepare()
         if not self.header.sequence:
             fp.seek(self._parts_at)
             read = container.salvage_parts if tolerant else container.read_parts
@@ -225,6 +231,8 @@ class LicImageFile(ImageFile.ImageFile):
 
     def _read_parts(self) -> None:
         """Read and check all parts before Pillow allocates pixels for what the header claims."""
+        if self._region is None:  # what Pillow has checked is the size without padding
+            Image._decompression_bomb_check(padded(self.size))
         if self._region is None or ImageFile.LOAD_TRUNCATED_IMAGES:
             parts = self._whole()
         else:

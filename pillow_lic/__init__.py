@@ -24,7 +24,8 @@ def open(
     """Open a `.lic` file as `PIL.Image.open` does, to be decoded on a device of your choice.
 
     With `region` (left, upper, right, lower) it is the image of that part alone, for which only
-    the tiles nearby are read; the limit on decompression bombs then applies to the part.
+    the tiles nearby are read; the limit on decompression bombs then applies to the part,
+    and to all of an alpha plane that varies, which is read as a whole.
     Raises OSError: `PIL.UnidentifiedImageError` for a file of another format, where there is a
     region LicError; ValueError for a region that is not inside.
     """

@@ -85,8 +85,7 @@ def decode(
         left, upper, right, lower = region or (0, 0, *size)
         planes = []
         if header.has_alpha:  # first: it is cheap to find malformed
-            plane = opacity(header, parts, depth)[upper:lower, left:right]
-            planes = [plane[..., None]]
+            planes = [opacity(header, parts, depth, (left, upper, right, lower))[..., None]]
         codec = codec_of(header, device)
         box = upper, left, lower, right
         rgb = codec.decode_tiles(parts.tiles, *size, header.level, header.tile, box, depth, on_tile)
@@ -94,14 +93,16 @@ def decode(
         return np.concatenate([colours, *planes], axis=2) if planes else colours
 
 
-def opacity(header: Header, parts: Parts, depth: int) -> Pixels:
-    """Return the alpha plane (H, W), opaque if it was lost."""
+def opacity(header: Header, parts: Parts, depth: int, region: Box) -> Pixels:
+    """Return the alpha plane (h, w) of a region, opaque if it was lost."""
     import numpy as np
 
-    width, height = header.width, header.height
+    left, upper, right, lower = region
     if parts.alpha is None:
-        return np.full((height, width), 2**depth - 1, np.uint8 if depth == 8 else np.uint16)
-    plane = alpha.decode(parts.alpha, width, height, header.depth)
+        size = lower - upper, right - left
+        return np.full(size, 2**depth - 1, np.uint8 if depth == 8 else np.uint16)
+    plane = alpha.decode(parts.alpha, header.width, header.height, header.depth)
+    plane = plane[upper:lower, left:right]
     return plane if depth == header.depth else narrow(plane)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Plane = npt.NDArray[Any]  # uint8 or uint16
 
-__all__ = ["check", "decode", "encode"]
+__all__ = ["check", "constant", "decode", "encode"]
 
 NONE = 0
 LEFT = 1  # prediction: the sample to the left
@@ -56,12 +56,16 @@ def _split(plane: Plane) -> bytes:
 
 
 def decode(data: bytes, width: int, height: int, depth: int = 8) -> Plane:
-    """Return the plane (height, width); PayloadError unless the bytes make exactly one."""
+    """Return the plane (height, width), not to be written to.
+
+    Raises PayloadError unless the bytes make exactly one.
+    """
     import numpy as np
 
     kind = np.dtype(np.uint16 if depth == 16 else np.uint8)
     if _filter(data, depth) == CONSTANT:
-        return np.full((height, width), int.from_bytes(data[1:], "little"), kind)
+        value = kind.type(int.from_bytes(data[1:], "little"))
+        return np.broadcast_to(value, (height, width))  # takes no memory, whatever size is claimed
     samples = bytearray()
     for chunk in _inflate(data, width * height * kind.itemsize):
         samples += chunk
@@ -73,6 +77,11 @@ def decode(data: bytes, width: int, height: int, depth: int = 8) -> Plane:
         plane = np.add.accumulate(plane, axis=0, dtype=kind)
     found: Plane = plane
     return found
+
+
+def constant(data: bytes) -> bool:
+    """Say whether a plane has one value."""
+    return data[:1] == bytes([CONSTANT])
 
 
 def check(data: bytes, width: int, height: int, depth: int = 8) -> None:

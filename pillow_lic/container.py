@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from ._timing import TIMING_MAX, Timing
 from .errors import ChecksumError, FormatError, TruncatedError
@@ -46,8 +46,23 @@ class Parts(NamedTuple):
 
     metadata: dict[str, bytes]
     alpha: bytes | None
-    tiles: list[bytes | None]
+    tiles: Sequence[bytes | None]
     timing: Timing | None = None
+
+
+class _Some(Sequence[bytes | None]):
+    """A few tiles of however many the header claims."""
+
+    def __init__(self, count: int, found: Mapping[int, bytes]) -> None:
+        self._count, self._found = count, found
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        return self._found.get(index)
 
 
 class _Part(NamedTuple):
@@ -196,16 +211,16 @@ def read_frame(fp: IO[bytes], header: Header, wanted: Collection[int] | None = N
     The others are None, and their checksums stay unchecked.
     """
     alpha = _expect(fp, header, "A", found=_read_tag(fp)) if header.has_alpha else None
-    tiles: list[bytes | None] = []
-    while len(tiles) < header.tiles:
-        if wanted is not None and len(tiles) > max(wanted):
-            tiles += [None] * (header.tiles - len(tiles))
-        elif wanted is None or len(tiles) in wanted:
-            tiles.append(_expect(fp, header, "T", len(tiles), _read_tag(fp)))
+    if wanted is None:
+        every = [_expect(fp, header, "T", i, _read_tag(fp)) for i in range(header.tiles)]
+        return Parts({}, alpha, every)
+    some: dict[int, bytes] = {}
+    for index in range(max(wanted) + 1):
+        if index in wanted:
+            some[index] = _expect(fp, header, "T", index, _read_tag(fp))
         else:
-            _skip_part(fp, header, "T", len(tiles))
-            tiles.append(None)
-    return Parts({}, alpha, tiles)
+            _skip_part(fp, header, "T", index)
+    return Parts({}, alpha, _Some(header.tiles, some))
 
 
 def read_some(fp: IO[bytes], header: Header, wanted: Collection[int]) -> Parts:

@@ -22,6 +22,7 @@ __all__ = [
     "Box",
     "Header",
     "pack_varint",
+    "padded",
     "read_exactly",
     "read_header",
     "read_varint",
@@ -123,7 +124,7 @@ class Header(NamedTuple):
             return f"level: found {self.level}, allowed is {LEVELS[0]} to {LEVELS[1]}"
         if self.tile % TILE_UNIT or not 0 <= self.tile <= TILE_MAX:
             return f"tile: found {self.tile}, allowed are 0 and the multiples of 64 to {TILE_MAX}"
-        width, height = self.tile_size(0)
+        width, height = padded(self.tile_size(0))
         if width * height > TILE_PIXELS_MAX:
             return f"tile: found {width}x{height} pixels, allowed are {TILE_PIXELS_MAX} in a tile"
         return None
@@ -144,6 +145,12 @@ class Header(NamedTuple):
         )
         data = fixed + pack_varint(self.width) + pack_varint(self.height)
         return data + CRC.pack(zlib.crc32(data))
+
+
+def padded(size: tuple[int, int]) -> tuple[int, int]:
+    """Return width and height that are coded: a line of pixels is as much work as 64 lines."""
+    width, height = (-(-side // TILE_UNIT) * TILE_UNIT for side in size)
+    return width, height
 
 
 def pack_varint(value: int) -> bytes:

@@ -180,8 +180,7 @@ def _channels(rgb: Tensor, header: Header, parts: Parts, region: Box) -> Tensor:
         rgb = (rgb.to(torch.int32).sum(0, keepdim=True) + 1).div(3, rounding_mode="floor")
     planes = [rgb]
     if header.has_alpha:
-        left, upper, right, lower = region
-        plane = _codec.opacity(header, parts, header.depth)[upper:lower, left:right]
+        plane = _codec.opacity(header, parts, header.depth, region)
         planes.append(torch.tensor(plane.astype("i4"), device=rgb.device)[None])
     together = torch.cat([each.to(torch.int32) for each in planes])
     return together.to(torch.uint8 if header.depth == 8 else torch.uint16)

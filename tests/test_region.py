@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
-from samples import picture
+from samples import HEADER, join, lic, opened, picture
 
 import lic_models
 import pillow_lic
@@ -121,9 +121,39 @@ def test_the_bomb_check_is_for_the_region(path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(Image.DecompressionBombError):
         Image.open(path)
     with pillow_lic.open(path, region=(0, 0, 30, 30)) as part:
-        part.load()
+        if part.mode.endswith("A"):
+            with pytest.raises(Image.DecompressionBombError):
+                part.load()
+        else:
+            part.load()
     with pytest.raises(Image.DecompressionBombError):
         pillow_lic.open(path, region=(0, 0, 300, 300))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_what_the_header_claims_costs_nothing(mode: str):
+    """A part of a strip a thousand million pixels long, of which the file has some bytes."""
+    codec = lic_models.load("tiny", "cpu")
+    head = header.Header(64, 1 << 30, mode, 0, codec.fingerprint, 5000, 64)
+    [tile] = codec.encode_tiles(np.zeros((64, 64, 3), np.uint8), 5000, 0)
+    alpha = [("A", b"\x04\x80")] if mode == "RGBA" else []
+    data = join(head.pack(), [*alpha, *[("T", tile)] * 3])
+    with pillow_lic.open(io.BytesIO(data), region=(0, 0, 40, 30)) as image:
+        assert image.getextrema()[3:] in ((), ((128, 128),))
+        assert max(high for _, high in image.getextrema()[:3]) < 20
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(io.BytesIO(data))
+
+
+def test_a_line_of_pixels_is_as_much_as_64():
+    data = lic(picture("RGB", (1, 300)))
+    opened(data).load()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Image, "MAX_IMAGE_PIXELS", 320 * 64 // 2 - 1)
+        with pytest.raises(Image.DecompressionBombError):
+            opened(data).load()
+    with pytest.raises(ValueError, match="tile: found 64x2097152 pixels"):
+        HEADER._replace(width=1, height=1 << 21).pack()
 
 
 def test_the_container_knows_how_far_models_look():

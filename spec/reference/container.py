@@ -118,7 +118,8 @@ def read_header(cursor: Cursor) -> Header:
     within("width", width, 1, SIDE_MAX)
     within("height", height, 1, SIDE_MAX)
     edge = tile or SIDE_MAX
-    within("pixels of a tile", min(edge, width) * min(edge, height), 1, TILE_PIXELS_MAX)
+    padded = [min(edge, -(-side // TILE_UNIT) * TILE_UNIT) for side in (width, height)]
+    within("pixels of a tile", padded[0] * padded[1], 1, TILE_PIXELS_MAX)
     depth = 8 << (format_ >> 4)
     mode, sequence = MODES[format_ & 15], flags == 1
     return Header(mode, model, fingerprint, level, tile, width, height, depth, sequence)

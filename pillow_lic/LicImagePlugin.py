@@ -7,7 +7,7 @@ stays unimported, until `load`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
@@ -94,8 +94,14 @@ class LicImageFile(ImageFile.ImageFile):
             if isinstance(self._fp, DeferredError):
                 raise self._fp.ex
             self.fp = self._fp
-            self._frame, self._preview, self._region = frame, None, None
-            self._size = self.header.width, self.header.height
+            self._frame, self._preview = frame, None
+            left, upper, right, lower = self._region or (
+                0,
+                0,
+                self.header.width,
+                self.header.height,
+            )
+            self._size = right - left, lower - upper
             self.info["duration"] = self._timing.durations[frame]
             self.tile = [ImageFile._Tile("lic", (0, 0, *self.size), self._parts_at, ())]
 
@@ -171,6 +177,8 @@ class LicImageFile(ImageFile.ImageFile):
         """Say whether to decode a part alone."""
         whole = self.header
         if not self.tile or self._region or self._preview or whole is None:
+            return False
+        if ImageFile.LOAD_TRUNCATED_IMAGES:  # what is lost is found out by reading all
             return False
         return _options.fits(region, self.size) and 2 * len(whole.near(region)) < whole.tiles
 
@@ -310,16 +318,18 @@ def _save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
 def _write(im: Image.Image, frames: Iterable[Image.Image], fp: IO[bytes]) -> None:
     """Write frames; size, metadata and preview are those of the first."""
     _imageio.register()
-    found: list[Any] = []
     metadata: dict[str, bytes] = {}
-    for frame in frames:
-        for name, side in (("width", frame.width), ("height", frame.height)):
-            if not side:
-                raise ValueError(f"{name}: found 0, allowed is at least 1")
-        if not found:
-            metadata = _options.metadata(im.encoderinfo, frame)
-        found.append(_modes.pixels(_modes.storable(frame)))
-    data = _writing.file_of(found, metadata, im.encoderinfo)
+
+    def checked() -> Iterator[Image.Image]:
+        for number, frame in enumerate(frames):
+            for name, side in (("width", frame.width), ("height", frame.height)):
+                if not side:
+                    raise ValueError(f"{name}: found 0, allowed is at least 1")
+            if not number:
+                metadata.update(_options.metadata(im.encoderinfo, frame))
+            yield frame
+
+    data = _writing.file_of(_modes.pixels(checked()), metadata, im.encoderinfo)
     fp.write(data)  # all at once: a save that fails has written nothing
 
 

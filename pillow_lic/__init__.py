@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from typing import IO, TYPE_CHECKING
 
@@ -37,8 +38,11 @@ def open(
         image = Image.open(fp, formats=("LIC",))
         assert isinstance(image, LicImageFile)
     else:
-        if not isinstance(fp, (str, bytes, os.PathLike)):
-            fp.seek(0)  # as Image.open does
+        if not isinstance(fp, (str, bytes, os.PathLike)):  # as Image.open does
+            try:
+                fp.seek(0)
+            except (AttributeError, io.UnsupportedOperation):
+                fp = io.BytesIO(fp.read())
         image = LicImageFile(fp)
         try:
             image.select(region)

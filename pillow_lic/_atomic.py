@@ -12,6 +12,9 @@ from pathlib import Path
 __all__ = ["replacing"]
 
 
+NAMED = 100  # bytes of a name that are kept beside what is added: systems allow for 255
+
+
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """Yield a path beside `target` to write to; it takes the target's place on success only.
@@ -24,7 +27,8 @@ def replacing(target: Path) -> Iterator[Path]:
         return
     target = Path(os.path.realpath(target))  # a link stays one
     # The suffix stays last, because savers choose the format by it.
-    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
+    stem = os.fsdecode(os.fsencode(target.stem)[:NAMED])
+    temporary = target.with_name(f".{stem}.{secrets.token_hex(4)}{target.suffix}")
     try:
         yield temporary
         if target.exists():

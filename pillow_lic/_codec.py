@@ -28,6 +28,26 @@ if TYPE_CHECKING:
 __all__ = ["codec_of", "decode", "encode", "opacity", "translated"]
 
 
+class _Raised(BaseException):
+    """Carries what a caller's own function raised through `translated`."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def _calling(on_tile: Callable[[], object] | None) -> Callable[[], object] | None:
+    """Return a function that calls another, and whose errors stay what they are."""
+
+    def call() -> None:
+        assert on_tile is not None
+        try:
+            on_tile()
+        except BaseException as error:
+            raise _Raised(error) from error
+
+    return call if on_tile else None
+
+
 @contextmanager
 def translated(task: str) -> Iterator[None]:
     """Turn what the model package raises into this package's errors.
@@ -41,6 +61,8 @@ def translated(task: str) -> Iterator[None]:
         raise ModelError(f"{task} needs the package lic_models: {error}") from error
     try:
         yield
+    except _Raised as raised:
+        raise raised.error from None
     except errors.WeightsNotFound as error:
         raise WeightsNotFoundError(str(error)) from error
     except errors.WeightsError as error:
@@ -80,6 +102,7 @@ def decode(
     with translated("decoding"):
         import numpy as np
 
+        on_tile = _calling(on_tile)
         size = header.width, header.height
         depth = depth or header.depth
         left, upper, right, lower = region or (0, 0, *size)
@@ -130,6 +153,7 @@ def encode(
 
         import lic_models
 
+        on_tile = _calling(on_tile)
         level = LEVELS[1] if target else lic_models.level_from_quality(quality)
         codec = lic_models.load(lic_models.model_name(model), device=device, tune=tune)
         height, width, channels = frames[0].shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -83,12 +84,24 @@ def narrow(pixels: Pixels) -> Pixels:
     return found
 
 
-def pixels(image: Image.Image) -> Pixels:
-    """Return the samples of a storable image, (H, W, C), uint8 or uint16."""
+def pixels(images: Iterable[Image.Image]) -> list[Pixels]:
+    """Return the samples of images, (H, W, C), uint8 or uint16; raises as `storable` does.
+
+    Numbers without a largest value (modes I and F) stay what they are if one of them needs 16 bits.
+    """
     import numpy as np
 
-    kind = np.uint16 if image.mode == "I;16" else np.uint8
-    found: Pixels = np.array(image, kind).reshape(image.height, image.width, -1)
+    found: list[Pixels] = []
+    plain: list[int] = []  # where such numbers are
+    for image in images:
+        if image.mode in ("I", "F"):
+            plain.append(len(found))
+        stored = storable(image)
+        kind = np.uint16 if stored.mode == "I;16" else np.uint8
+        found.append(np.array(stored, kind).reshape(stored.height, stored.width, -1))
+    if any(found[at].itemsize == 2 for at in plain):
+        for at in plain:
+            found[at] = found[at].astype(np.uint16)
     return found
 
 

@@ -65,6 +65,9 @@ def effort(options: Mapping[str, Any]) -> int | None:
 
 def encoding(options: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     """Return what `_codec.encode` takes besides pixels and metadata."""
+    on_tile = options.get("on_tile")
+    if on_tile is not None and not callable(on_tile):
+        raise ValueError(f"on_tile: found {on_tile!r}, allowed are functions")
     return {
         "model": options.get("model", MODEL_DEFAULT),
         "quality": options.get("quality", 75),
@@ -73,7 +76,7 @@ def encoding(options: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any
         "device": options.get("device", "auto"),
         "effort": effort(options),
         "tune": tune(options),
-        "on_tile": options.get("on_tile"),
+        "on_tile": on_tile,
     }
 
 

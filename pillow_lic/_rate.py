@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Guess", "Target", "guess", "search", "wanted"]
 
 ENCODES_MAX = 8
+VALUE_MAX = 1e15  # of any target, far beyond every file
 NAMES = ("target_size", "target_bpp", "target_psnr")
 
 JPEG_QUALITY = 50
@@ -59,7 +60,7 @@ def wanted(options: Mapping[str, Any], size: tuple[int, int]) -> Target | None:
     [name] = given
     value = options[name]
     good = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not (good and math.isfinite(value) and value > 0):
+    if not (good and 0 < value <= VALUE_MAX):  # which NaN is not
         raise ValueError(f"{name}: found {value!r}, allowed is a number above 0")
     if name == "target_psnr":
         return Target(name, float(value), 0.05)

@@ -112,7 +112,7 @@ def write(
     """
     if x.dim() != 3 or x.shape[0] != 3 or 0 in x.shape:
         raise ValueError(f"x: found a tensor of shape {tuple(x.shape)}, allowed is (3, H, W)")
-    depth = bit_depth or (16 if x.dtype == torch.uint16 else 8)
+    depth = (16 if x.dtype == torch.uint16 else 8) if bit_depth is None else bit_depth
     if not x.is_floating_point():
         if x.dtype not in (torch.uint8, torch.uint16):
             raise ValueError(f"x: found {x.dtype}, allowed are floats, uint8 and uint16")
@@ -150,7 +150,9 @@ class LicFolder(Dataset[Any]):
         device: str = "auto",
         transform: Callable[[Tensor], Any] | None = None,
     ) -> None:
-        self.paths = sorted(Path(folder).rglob("*.lic"))
+        every = (path for path in Path(folder).rglob("*") if path.suffix.lower() == ".lic")
+        # What is hidden are files being written, and what other systems keep beside files.
+        self.paths = sorted(p for p in every if not p.name.startswith(".") and p.is_file())
         self.device, self.transform = device, transform
         if not self.paths:
             raise ValueError(f"folder: found no .lic file under {folder}")

@@ -86,6 +86,26 @@ def test_failure_leaves_the_old_file(tmp_path: Path, coded: Path) -> None:
     assert names(tmp_path) == {"sound.lic", "lost.lic", "back.png"}
 
 
+def test_other_pictures_are_no_frames(tmp_path: Path) -> None:
+    """A photo with a smaller one or one for the other eye beside it, as cameras write them."""
+    for size in ((64, 48), (128, 96)):
+        source = tmp_path / "a.jpg"
+        picture(size=(128, 96)).save(
+            source, "MPO", save_all=True, append_images=[picture(size=size)]
+        )
+        assert "took the first of 2" in run("encode", source, *TINY, "--overwrite").stderr
+        with Image.open(tmp_path / "a.lic") as image:
+            assert (image.size, image.n_frames) == ((128, 96), 1)
+
+
+def test_odd_names(png: Path, tmp_path: Path) -> None:
+    assert "allowed are files" in run("encode", ".", *TINY, code=2).output
+    run("encode", png, *TINY, "-o", tmp_path / ("n" * 250 + ".lic"))
+    folder = tmp_path / "new"
+    run("encode", png, *TINY, "-o", folder)
+    assert names(folder) == {"one.lic"}
+
+
 def test_devices_and_links_stay_what_they_are(png: Path, tmp_path: Path) -> None:
     text = run("encode", png, *TINY, "-o", "/dev/null", "--overwrite", code=1).stderr
     assert "device" in text

@@ -9,7 +9,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 from commands import names, run
-from PIL import Image
+from PIL import ExifTags, Image
 from samples import EXIF, ICC, XMP, distance, join, lic, part, picture, split
 
 from pillow_lic import container
@@ -36,10 +36,10 @@ def tags(path: Path) -> str:
 @pytest.mark.parametrize(
     ("options", "left"),
     [
-        ((), "iATTTTTT"),
-        (("--drop-profile",), "ATTTTTT"),
+        ((), "ieATTTTTT"),
+        (("--drop-profile",), "eATTTTTT"),
         (("--keep", "exif", "--keep", "preview"), "iepATTTTTT"),
-        (("--drop-profile", "--keep", "xmp"), "xATTTTTT"),
+        (("--drop-profile", "--keep", "xmp"), "exATTTTTT"),
     ],
 )
 def test_strip(full: Path, tmp_path: Path, options: tuple[str, ...], left: str) -> None:
@@ -56,8 +56,23 @@ def test_strip_in_place_needs_leave(full: Path, tmp_path: Path) -> None:
     run("strip", full, code=1)
     assert part("q", b"?") in full.read_bytes()
     run("strip", full, "--overwrite")
-    assert tags(full) == "iATTTTTT"
+    assert tags(full) == "ieATTTTTT"
     assert names(tmp_path) == {"full.lic"}
+
+
+def test_strip_leaves_of_exif_how_to_turn(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make], exif[ExifTags.Base.Orientation] = "a camera", 8
+    path = tmp_path / "a.lic"
+    path.write_bytes(lic(exif=exif))
+    run("strip", path, "--overwrite")
+    with Image.open(path) as image:
+        assert dict(image.getexif()) == {ExifTags.Base.Orientation: 8}
+    for other in (1, 99):
+        exif[ExifTags.Base.Orientation] = other
+        path.write_bytes(lic(exif=exif))
+        run("strip", path, "--overwrite")
+        assert tags(path) == "T"
 
 
 def test_who_may_read_stays_as_it_was(full: Path) -> None:

@@ -22,6 +22,8 @@ def test_thumbnail(tmp_path: Path):
     run("thumbnail", source, tmp_path / "a.png", code=1)
     run("thumbnail", source, tmp_path / "odd name.out", "--size", 20)
     assert names(tmp_path) == {"a.lic", "a.png", "odd name.out"}
+    source.write_bytes(lic(picture("RGB", (300, 200)), exif=b"not a TIFF"))
+    run("thumbnail", source, tmp_path / "a.png", "--overwrite")
 
 
 def test_desktop(tmp_path: Path):

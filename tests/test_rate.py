@@ -168,6 +168,25 @@ def test_tiles_are_counted(photo: Image.Image, target: dict[str, float]):
     assert attempts >= 1 if target else attempts == 1
 
 
+def test_a_caller_may_give_up(photo: Image.Image):
+    """What `on_tile` raises is what the caller sees."""
+
+    class GaveUpError(RuntimeError):
+        pass
+
+    def stop() -> None:
+        raise GaveUpError
+
+    with pytest.raises(GaveUpError):
+        photo.save(io.BytesIO(), "LIC", model="tiny", on_tile=stop)
+    image = opened(lic(photo))
+    image.on_tile = stop
+    with pytest.raises(GaveUpError):
+        image.load()
+    with pytest.raises(ValueError, match="on_tile: found 5"):
+        lic(photo, on_tile=5)
+
+
 def test_levels_nearby_share_an_analysis(photo: Image.Image, monkeypatch: pytest.MonkeyPatch):
     codec = lic_models.load("tiny", "cpu")
     pixels = np.asarray(photo)

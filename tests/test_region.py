@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
-from samples import HEADER, join, lic, opened, picture
+from samples import HEADER, join, lic, opened, picture, split
 
 import lic_models
 import pillow_lic
@@ -143,6 +143,30 @@ def test_what_the_header_claims_costs_nothing(mode: str):
         assert max(high for _, high in image.getextrema()[:3]) < 20
     with pytest.raises(Image.DecompressionBombError):
         Image.open(io.BytesIO(data))
+
+
+def test_parts_of_damaged_files(monkeypatch: pytest.MonkeyPatch):
+    """On request a part of an image is as tolerant as all of it."""
+    head, parts = split(lic(picture("RGB", (512, 512)), tile=64))
+    data = bytearray(join(head, parts))
+    data[len(head) + 8] ^= 1
+    with pytest.raises(errors.ChecksumError):
+        opened(bytes(data)).crop((0, 0, 40, 40))
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    assert opened(bytes(data)).crop((0, 0, 40, 40)).getpixel((9, 9)) == (128, 128, 128)
+
+
+def test_streams_that_cannot_seek():
+    class Pipe(io.RawIOBase):
+        file = io.BytesIO(lic())
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: bytearray) -> int:
+            return self.file.readinto(buffer)
+
+    assert pillow_lic.open(Pipe(), region=(0, 0, 9, 8)).getbbox() == (0, 0, 9, 8)
 
 
 def test_a_line_of_pixels_is_as_much_as_64():

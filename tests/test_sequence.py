@@ -16,6 +16,7 @@ from commands import TINY, run
 from PIL import Image, ImageFile, ImageSequence
 from samples import EXIF, distance, opened, picture, split
 
+import pillow_lic
 from pillow_lic import container, errors, tensors
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spec"))
@@ -101,6 +102,26 @@ def test_one_frame_is_a_still():
     file = io.BytesIO()
     picture("RGB", SIZE).save(file, "LIC", model="tiny", tile=64)
     assert saved([picture("RGB", SIZE)]) == file.getvalue()
+
+
+def test_dark_numbers_beside_bright_ones():
+    """Modes I and F have no largest value: 200 is 200, whatever the other frames need."""
+    dark, bright = (Image.new("I", SIZE, value) for value in (200, 40000))
+    image = opened(saved([dark, bright], quality=90))
+    means = []
+    for frame in range(2):
+        image.seek(frame)
+        means.append(np.asarray(image).mean())
+    assert means == pytest.approx([200, 40000], abs=300)
+    assert opened(saved([dark, picture("RGB", SIZE)])).mode == "RGB"
+
+
+def test_a_region_of_all_frames():
+    image = pillow_lic.open(io.BytesIO(saved(frames())), region=(10, 20, 60, 50))
+    whole = opened(saved(frames()))
+    for number, frame in enumerate(ImageSequence.Iterator(image)):
+        whole.seek(number)
+        assert distance(frame, whole.crop((10, 20, 60, 50))) < 1
 
 
 @pytest.mark.parametrize("frame", [-1, 3, 10])
@@ -217,6 +238,17 @@ def test_commands(tmp_path: Path):
         image.load()
         assert image.info["duration"] == 60
     run("decode", tmp_path / "a.lic", "-o", tmp_path / "b.bmp")
+    (tmp_path / "turned.lic").write_bytes(saved(source, exif=EXIF))
+    for name, options, size in (
+        ("t.gif", (), SIZE[::-1]),
+        ("t.webp", (), SIZE),
+        ("u.webp", ("--no-keep-metadata",), SIZE[::-1]),
+        ("t.bmp", (), SIZE[::-1]),
+    ):
+        run("decode", tmp_path / "turned.lic", "-o", tmp_path / name, *options)
+        with Image.open(tmp_path / name) as image:
+            assert image.size == size
+            assert getattr(image, "n_frames", 1) == (1 if name == "t.bmp" else 3)
     run("transcode", tmp_path / "a.lic", "-o", tmp_path / "c.lic", "--quality", 50)
     run("strip", tmp_path / "a.lic", "-o", tmp_path / "d.lic")
     for name in ("c.lic", "d.lic"):

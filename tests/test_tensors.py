@@ -104,6 +104,13 @@ def test_errors(tmp_path: Path):
         tensors.read(io.BytesIO(data), region=(0, 0, 71, 1))
     with pytest.raises(ValueError, match="folder"):
         tensors.LicFolder(tmp_path)
+    for name in ("._a.lic", ".a.0123abcd.lic", "a.txt"):
+        (tmp_path / name).write_bytes(b"no picture")
+    (tmp_path / "folder.lic").mkdir()
+    (tmp_path / "B.LIC").write_bytes(data)
+    assert [path.name for path in tensors.LicFolder(tmp_path).paths] == ["B.LIC"]
+    with pytest.raises(ValueError, match="bit depth: found 0"):
+        tensors.write(tmp_path / "b.lic", torch.zeros(3, 5, 5), bit_depth=0)
     for x in (torch.zeros(1, 5, 5), torch.zeros(3, 0, 5), torch.zeros(3, 5, 5).int()):
         with pytest.raises(ValueError, match="x: found"):
             tensors.write(tmp_path / "b.lic", x, model="tiny")

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["command", "times"]
 
 
+_WITH_EXIF = frozenset({"AVIF", "JPEG", "LIC", "MPO", "PNG", "TIFF", "WEBP"})
+
+
 def _writable(suffix: str) -> bool:
     from PIL import Image
 
@@ -36,7 +39,7 @@ def times(image: LicImageFile) -> dict[str, Any]:
 def _decode(
     source: Path, target: Path, device: str, keep: bool, overwrite: bool, alone: bool
 ) -> None:
-    from PIL import Image
+    from PIL import Image, ImageOps, ImageSequence
 
     import pillow_lic
 
@@ -44,24 +47,27 @@ def _decode(
         raise ValueError(f"{target}: found {target.suffix!r}, allowed is what Pillow writes")
     start = time.perf_counter()
     with files.atomic(target, overwrite) as path, pillow_lic.open(source, device) as image:
+        format_ = Image.registered_extensions()[target.suffix.lower()]
         extra = metadata_of(image) if keep else {}
         assert image.header is not None
         with files.tiles(image.header.tiles, f"decoding {source.name}", alone) as image.on_tile:
             image.load()  # or an error of the source would be blamed on the saver
-        # The quality is for lossy formats only, whose defaults would add a visible second loss.
-        format_ = Image.registered_extensions()[target.suffix.lower()]
+        shown: Image.Image = image
         if image.is_animated and format_ in Image.SAVE_ALL:
             extra |= {"save_all": True, **times(image)}
-        image.save(path, icc_profile=image.info.get("icc_profile"), quality=95, **extra)
-        size = f"{image.width} x {image.height} {image.mode}"
+        if files.orientation(image) > 1 and not (keep and format_ in _WITH_EXIF):
+            # Whoever drops the orientation tag must do what it says.
+            turned = [ImageOps.exif_transpose(each) for each in ImageSequence.Iterator(image)]
+            shown, *extra["append_images"] = turned
+        # The quality is for lossy formats only, whose defaults would add a visible second loss.
+        shown.save(path, icc_profile=image.info.get("icc_profile"), quality=95, **extra)
+        size = f"{shown.width} x {shown.height} {shown.mode}"
     typer.echo(f"{target}  {size}  {time.perf_counter() - start:.1f} s")
 
 
 def command(
     inputs: Annotated[list[Path], typer.Argument(metavar="IN", help=".lic files.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="A file, or a directory for several.")
-    ] = None,
+    out: options.Target = None,
     suffix: Annotated[
         str,
         typer.Option(

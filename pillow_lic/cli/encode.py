@@ -20,6 +20,8 @@ __all__ = ["command", "metadata_of"]
 
 # Of a TIFF's tags, those that EXIF has too; the others place its strips and name its compression.
 _DESCRIBING = frozenset({270, 271, 272, 274, 282, 283, 296, 305, 306, 315, 33432, 34665, 34853})
+# Formats whose frames follow each other in time; in others (MPO, TIFF) they are other pictures.
+_MOVING = frozenset({"AVIF", "FLI", "GIF", "JXL", "LIC", "PNG", "WEBP"})
 
 
 def metadata_of(image: Image.Image) -> dict[str, Any]:
@@ -59,6 +61,9 @@ def _encode(
     with files.atomic(target, overwrite) as path, Image.open(source) as opened:
         with files.reading(source):
             frames = getattr(opened, "n_frames", 1)
+            if frames > 1 and opened.format not in _MOVING:
+                typer.echo(f"lic: {source}: took the first of {frames} pictures", err=True)
+                frames = 1
             opened.load()
             extra = metadata_of(opened) if keep else {}
             image: Image.Image = opened
@@ -81,9 +86,7 @@ def _encode(
 
 def command(
     inputs: Annotated[list[Path], typer.Argument(metavar="IN", help="Pictures.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="A file, or a directory for several.")
-    ] = None,
+    out: options.Target = None,
     model: options.Model = None,
     quality: options.Quality = None,
     target_size: options.TargetSize = None,

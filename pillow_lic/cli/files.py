@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import typer
+from PIL import ExifTags, Image
 
 from .._atomic import replacing
 
@@ -17,6 +18,7 @@ __all__ = [
     "Failures",
     "atomic",
     "missing_extra",
+    "orientation",
     "progress",
     "reading",
     "targets",
@@ -39,13 +41,17 @@ class Failures:
     @contextmanager
     def caught(self, about: object = "") -> Iterator[None]:
         """Report an expected error on stderr and go on; anything else is a bug and escapes."""
-        from PIL.Image import DecompressionBombError
-
         from lic_models.errors import WeightsNotFound
 
         try:
             yield
-        except (OSError, ValueError, MemoryError, WeightsNotFound, DecompressionBombError) as e:
+        except (
+            OSError,
+            ValueError,
+            MemoryError,
+            WeightsNotFound,
+            Image.DecompressionBombError,
+        ) as e:
             text = str(e) or type(e).__name__
             prefix = f"{about}: " if about and str(about) not in text else ""
             self.add(prefix + text)
@@ -68,6 +74,15 @@ def reading(source: Path) -> Iterator[None]:
         yield
     except _DAMAGE as error:
         raise OSError(f"{source}: cannot be read: {error}") from error
+
+
+def orientation(image: Image.Image) -> int:
+    """Return how an image is to be turned, as EXIF counts; 1, not at all, if EXIF is malformed."""
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except (*_DAMAGE, OSError, ValueError):
+        return 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
 @contextmanager
@@ -143,12 +158,15 @@ def write_text(target: Path, text: str) -> None:
 def targets(sources: Sequence[Path], out: Path | None, suffix: str) -> list[Path]:
     """Return where each source's result goes; BadParameter if two would share a place.
 
-    `out` is a directory if it is one or serves several sources; else a file.
+    `out` is a directory if it is one, has no suffix, or serves several sources; else a file.
     Without it results go beside their sources.
     """
+    for source in sources:
+        if not source.name:
+            raise typer.BadParameter(f"found {source}, allowed are files", param_hint="IN")
     if out is None:
         found = [source.with_suffix(suffix) for source in sources]
-    elif out.is_dir() or len(sources) > 1:
+    elif out.is_dir() or len(sources) > 1 or not (out.suffix or out.exists()):
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:

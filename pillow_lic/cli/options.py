@@ -20,6 +20,7 @@ __all__ = [
     "Overwrite",
     "Preview",
     "Quality",
+    "Target",
     "TargetBpp",
     "TargetPsnr",
     "TargetSize",
@@ -141,6 +142,10 @@ def quality_list(text: str) -> list[float]:
 
 Folder = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Of pictures.")]
 Out = Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for results.")]
+Target = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="A file, or a directory (for several, or without suffix)."),
+]
 Limit = Annotated[
     int | None, typer.Option("--limit", min=1, help="Only the first pictures by name.")
 ]

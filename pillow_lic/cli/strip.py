@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from PIL import ExifTags, Image
 
-from .. import container
+from .. import _options, container
 from . import files, options
 
 __all__ = ["command"]
@@ -19,12 +20,27 @@ def _strip(source: Path, target: Path, keep: set[str], overwrite: bool) -> None:
         with source.open("rb") as fp:
             header = container.read_header(fp)
             frames = list(container.read_frames(fp, header))
-        kept = {tag: data for tag, data in frames[0].metadata.items() if tag in keep}
+        metadata = frames[0].metadata
+        kept = {tag: data for tag, data in metadata.items() if tag in keep}
+        if "e" in metadata and "e" not in keep:
+            kept |= _turned(metadata["e"])
         coded = ((f.alpha, [tile for tile in f.tiles if tile is not None]) for f in frames)
         pieces = container.write_frames(header, kept, frames[0].timing, coded)
         path.write_bytes(b"".join(pieces))
         after = path.stat().st_size
     typer.echo(f"{target}  {before:,} -> {after:,} bytes")
+
+
+def _turned(exif: bytes) -> dict[str, bytes]:
+    """Return EXIF of nothing but how to turn the picture, if it is to be turned."""
+    image = Image.new("L", (1, 1))
+    image.info["exif"] = _options.EXIF_PREFIX + exif
+    turn = files.orientation(image)
+    if turn == 1:
+        return {}
+    found = Image.Exif()
+    found[ExifTags.Base.Orientation] = turn
+    return {"e": found.tobytes().removeprefix(_options.EXIF_PREFIX)}
 
 
 def _tags(names: list[str]) -> set[str]:
@@ -38,9 +54,7 @@ def _tags(names: list[str]) -> set[str]:
 
 def command(
     inputs: Annotated[list[Path], typer.Argument(metavar="IN", help=".lic files.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="A file, or a directory for several.")
-    ] = None,
+    out: options.Target = None,
     keep: Annotated[
         list[str] | None,
         typer.Option("--keep", help="icc_profile, exif, xmp or preview; may be given again."),
@@ -50,7 +64,10 @@ def command(
     ] = False,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Remove EXIF, XMP, previews and unknown parts; coded pixels stay as they are, bit by bit."""
+    """Remove EXIF, XMP, previews and unknown parts; coded pixels stay as they are, bit by bit.
+
+    Of EXIF stays how to turn the picture, if it is to be turned.
+    """
     tags = _tags(keep or []) | (set() if drop_profile else {"i"})
     failures = files.Failures()
     for source, target in files.progress(inputs, files.targets(inputs, out, ".lic"), "stripping"):

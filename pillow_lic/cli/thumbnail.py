@@ -31,5 +31,6 @@ def command(
         pillow_lic.open(source, device) as image,
     ):
         image.thumbnail((size, size))
-        ImageOps.exif_transpose(image).save(path, "PNG")
+        shown = ImageOps.exif_transpose(image) if files.orientation(image) > 1 else image
+        shown.save(path, "PNG")
     failures.exit()

@@ -36,9 +36,7 @@ def _transcode(source: Path, target: Path, given: dict[str, Any], overwrite: boo
 
 def command(
     inputs: Annotated[list[Path], typer.Argument(metavar="IN", help=".lic files.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="A file, or a directory for several.")
-    ] = None,
+    out: options.Target = None,
     model: options.Model = None,
     quality: options.Quality = None,
     effort: options.Effort = None,

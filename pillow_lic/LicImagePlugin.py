@@ -95,12 +95,8 @@ class LicImageFile(ImageFile.ImageFile):
                 raise self._fp.ex
             self.fp = self._fp
             self._frame, self._preview = frame, None
-            left, upper, right, lower = self._region or (
-                0,
-                0,
-                self.header.width,
-                self.header.height,
-            )
+            whole = 0, 0, self.header.width, self.header.height
+            left, upper, right, lower = self._region or whole
             self._size = right - left, lower - upper
             self.info["duration"] = self._timing.durations[frame]
             self.tile = [ImageFile._Tile("lic", (0, 0, *self.size), self._parts_at, ())]

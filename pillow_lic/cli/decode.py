@@ -14,8 +14,7 @@ from .encode import metadata_of
 if TYPE_CHECKING:
     from ..LicImagePlugin import LicImageFile
 
-__all__ = ["command", "times"]
-
+__all__ = ["command"]
 
 _WITH_EXIF = frozenset({"AVIF", "JPEG", "LIC", "MPO", "PNG", "TIFF", "WEBP"})
 
@@ -26,7 +25,7 @@ def _writable(suffix: str) -> bool:
     return Image.registered_extensions().get(suffix.lower()) in Image.SAVE
 
 
-def times(image: LicImageFile) -> dict[str, Any]:
+def _times(image: LicImageFile) -> dict[str, Any]:
     """Return how a sequence plays, as Pillow's savers take it."""
     durations = []
     for frame in range(image.n_frames):
@@ -54,11 +53,11 @@ def _decode(
             image.load()  # or an error of the source would be blamed on the saver
         shown: Image.Image = image
         if image.is_animated and format_ in Image.SAVE_ALL:
-            extra |= {"save_all": True, **times(image)}
+            extra |= {"save_all": True, **_times(image)}
         if files.orientation(image) > 1 and not (keep and format_ in _WITH_EXIF):
             # Whoever drops the orientation tag must do what it says.
-            turned = [ImageOps.exif_transpose(each) for each in ImageSequence.Iterator(image)]
-            shown, *extra["append_images"] = turned
+            frames = ImageSequence.Iterator(image) if "save_all" in extra else [image]
+            shown, *extra["append_images"] = map(ImageOps.exif_transpose, frames)
         # The quality is for lossy formats only, whose defaults would add a visible second loss.
         shown.save(path, icc_profile=image.info.get("icc_profile"), quality=95, **extra)
         size = f"{shown.width} x {shown.height} {shown.mode}"

@@ -74,6 +74,27 @@ def test_fit_resume_export_code(
     assert codec.decode(codec.encode(x, 50)).shape == (1, 3, 64, 64)
 
 
+def test_the_mean_of_runs(tmp_path: Path):
+    paths = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        model = registry.lookup("tiny")(registry.lookup("tiny").configure())
+        paths.append(tmp_path / f"{seed}.pt")
+        torch.save({"average": model.state_dict(), "step": 10 + seed, "elapsed": 5.0}, paths[-1])
+    run("average", tmp_path / "mean.pt", *paths)
+    found = torch.load(tmp_path / "mean.pt", weights_only=True)
+    assert (found["step"], found["elapsed"]) == (21, 10.0)
+    one, other = map(state, paths)
+    for name, tensor in found["average"].items():
+        assert torch.allclose(tensor, (one[name] + other[name]) / 2), name
+    run("export", "tiny", tmp_path / "mean.pt", "--folder", tmp_path / "weights")
+    del one["gain.log"]
+    torch.save({"average": one, "step": 1, "elapsed": 1.0}, paths[0])
+    for wrong in (paths, paths[1:]):
+        with pytest.raises(AssertionError, match="of one model"):
+            run("average", tmp_path / "mean.pt", *wrong)
+
+
 def test_compiled_blocks_are_those_of_the_network(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -187,6 +187,29 @@ def fit_command(
 
 
 @app.command()
+def average(
+    out: Annotated[Path, typer.Argument(help="Checkpoint to write.")],
+    checkpoints: Annotated[list[Path], typer.Argument(help="Two or more checkpoints of `fit`.")],
+) -> None:
+    """Write the mean of checkpoints of one model, whose runs began alike but for their seeds.
+
+    What they learned stays, and the noise of either goes (Wortsman et al., 2022).
+    """
+    states = [torch.load(each, map_location="cpu", weights_only=True) for each in checkpoints]
+    shapes = [{name: tuple(t.shape) for name, t in state["average"].items()} for state in states]
+    if len(states) < 2 or any(each != shapes[0] for each in shapes):
+        raise typer.BadParameter(
+            f"found {len(states)}, allowed are two or more of one model", param_hint="CHECKPOINTS"
+        )
+    mean = {
+        name: torch.stack([state["average"][name].double() for state in states]).mean(0).to(t.dtype)
+        for name, t in states[0]["average"].items()
+    }
+    spent = {key: sum(state[key] for state in states) for key in ("step", "elapsed")}
+    torch.save({"average": mean, **spent}, out)
+
+
+@app.command()
 def export(
     model: Annotated[str, typer.Argument(help="A registered model name.")],
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of `fit`.")],

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from samples import lic, opened
 
-from pillow_lic import _codec, container, errors, tensors
+from pillow_lic import _codec, _writing, container, errors, tensors
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spec"))
 reference = importlib.import_module("reference")
@@ -33,7 +33,7 @@ def ramp(channels: int) -> Array:
 
 def coded(pixels: Array, **options: Any) -> bytes:
     given = {"model": "tiny", "quality": 90, "tile": 0, "device": "cpu"}
-    return _codec.encode([pixels], {}, **{**given, **options})
+    return _writing.file_of([pixels], {}, {**given, **options})
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L"])

@@ -226,7 +226,7 @@ def test_channels_can_be_reordered():
     [
         (("--reorder",), "without --transforms"),
         (("--fitting", "--transforms", "x", "--start", "x"), "with --start"),
-        (("--tune", "best"), "allowed are psnr, ms-ssim"),
+        (("--tune", "best"), "allowed are 'psnr' and 'ms-ssim'"),
         (("--tune", "ms-ssim", "--adversarial"), "allowed is 'psnr'"),
         (("--reorder", "--transforms"), "allowed are models with GDN"),
     ],

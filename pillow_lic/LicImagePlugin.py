@@ -16,7 +16,7 @@ from PIL._util import DeferredError
 from . import _codec, _frames, _imageio, _modes, _options, _preview, _writing, alpha, container
 from ._register import register
 from .errors import LicError
-from .header import padded
+from .header import worked
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
@@ -235,8 +235,8 @@ class LicImageFile(ImageFile.ImageFile):
 
     def _read_parts(self) -> None:
         """Read and check all parts before Pillow allocates pixels for what the header claims."""
-        if self._region is None:  # what Pillow has checked is the size without padding
-            Image._decompression_bomb_check(padded(self.size))
+        if self._region is None:  # what Pillow has checked is the size alone
+            Image._decompression_bomb_check(worked(self.size))
         if self._region is None or ImageFile.LOAD_TRUNCATED_IMAGES:
             parts = self._whole()
         else:

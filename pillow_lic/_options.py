@@ -6,6 +6,7 @@ The colour profile alone is carried over from it, because without it the pixels 
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from . import _rate
-from .header import MODEL_DEFAULT, TILE_MAX, TILE_UNIT, Box
+from .header import MODEL_DEFAULT, TILE_MAX, TILE_UNIT, Box, worked
 
 __all__ = ["effort", "encoding", "fits", "inside", "metadata", "tile_edge", "tune"]
 
@@ -27,7 +28,7 @@ def tile_edge(options: Mapping[str, Any], size: tuple[int, int]) -> int:
     """Return the tile edge in pixels, 0 for one tile."""
     value = options.get("tile")
     if value is None:
-        return TILE if size[0] * size[1] > ONE_TILE_MAX else 0
+        return TILE if math.prod(worked(size)) > ONE_TILE_MAX else 0
     problem = f"tile: found {value!r}, allowed are 0 and the multiples of 64 to {TILE_MAX}"
     try:
         edge = operator.index(value)

@@ -61,7 +61,7 @@ def wanted(options: Mapping[str, Any], size: tuple[int, int]) -> Target | None:
     value = options[name]
     good = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not (good and 0 < value <= VALUE_MAX):  # which NaN is not
-        raise ValueError(f"{name}: found {value!r}, allowed is a number above 0")
+        raise ValueError(f"{name}: found {value!r}, allowed is above 0, to {VALUE_MAX:g}")
     if name == "target_psnr":
         return Target(name, float(value), 0.05)
     if name == "target_bpp":

@@ -22,10 +22,10 @@ __all__ = [
     "Box",
     "Header",
     "pack_varint",
-    "padded",
     "read_exactly",
     "read_header",
     "read_varint",
+    "worked",
 ]
 
 SIGNATURE = b"\x8aLIC\r\n\x1a\n"
@@ -124,7 +124,7 @@ class Header(NamedTuple):
             return f"level: found {self.level}, allowed is {LEVELS[0]} to {LEVELS[1]}"
         if self.tile % TILE_UNIT or not 0 <= self.tile <= TILE_MAX:
             return f"tile: found {self.tile}, allowed are 0 and the multiples of 64 to {TILE_MAX}"
-        width, height = padded(self.tile_size(0))
+        width, height = (-(-side // TILE_UNIT) * TILE_UNIT for side in self.tile_size(0))
         if width * height > TILE_PIXELS_MAX:
             return f"tile: found {width}x{height} pixels, allowed are {TILE_PIXELS_MAX} in a tile"
         return None
@@ -147,10 +147,9 @@ class Header(NamedTuple):
         return data + CRC.pack(zlib.crc32(data))
 
 
-def padded(size: tuple[int, int]) -> tuple[int, int]:
-    """Return width and height that are coded: a line of pixels is as much work as 64 lines."""
-    width, height = (-(-side // TILE_UNIT) * TILE_UNIT for side in size)
-    return width, height
+def worked(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the size of an image that is as much work: of a line of pixels, 64 lines."""
+    return max(size[0], TILE_UNIT), max(size[1], TILE_UNIT)
 
 
 def pack_varint(value: int) -> bytes:

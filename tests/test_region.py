@@ -16,7 +16,7 @@ import lic_models
 import pillow_lic
 from lic_models import registry
 from lic_models.transforms import Transforms
-from pillow_lic import container, errors, header
+from pillow_lic import _options, container, errors, header
 
 
 @pytest.fixture(scope="module", params=[("RGB", 64), ("LA", 128), ("RGBA", 0)])
@@ -173,11 +173,13 @@ def test_a_line_of_pixels_is_as_much_as_64():
     data = lic(picture("RGB", (1, 300)))
     opened(data).load()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Image, "MAX_IMAGE_PIXELS", 320 * 64 // 2 - 1)
+        patch.setattr(Image, "MAX_IMAGE_PIXELS", 300 * 64 // 2 - 1)
         with pytest.raises(Image.DecompressionBombError):
             opened(data).load()
     with pytest.raises(ValueError, match="tile: found 64x2097152 pixels"):
         HEADER._replace(width=1, height=1 << 21).pack()
+    assert _options.tile_edge({}, (1, 32768)) == 0
+    assert _options.tile_edge({}, (1, 32769)) == 1024
 
 
 def test_the_container_knows_how_far_models_look():

@@ -23,10 +23,11 @@ def _live(step: Step) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     return live, index[live].astype(np.int64)
 
 
-def _components(mixture: Mixture, live: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _components(mixture: Mixture, live: NDArray[np.bool_]) -> NDArray[np.int16]:
     """Offset, index and weight of the coded positions, (3, K, n) in C order."""
-    parts = torch.stack((mixture.offset, mixture.index, mixture.weight))[:, :, 0]
-    return parts.to("cpu", torch.int64).numpy()[:, :, live]
+    parts = mixture.offset, mixture.index, mixture.weight
+    narrow = [part[:, 0].to("cpu", torch.int16) for part in parts]
+    return torch.stack(narrow).numpy()[:, :, live]
 
 
 @torch.inference_mode()

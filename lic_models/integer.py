@@ -16,6 +16,7 @@ gradients, so the network that is trained is the network that is shipped. Activa
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import torch
@@ -33,6 +34,7 @@ EXACT32 = 2.0**24
 EXACT64 = 2.0**53
 WEIGHT_MAX = 32767  # stored as int16
 FINEST = 12  # most fractional bits of a weight
+ENVIRONMENT = ("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE")  # what oneDNN heeds
 
 
 def round_ste(x: Tensor) -> Tensor:
@@ -79,7 +81,7 @@ def magnitude(a: Tensor) -> Tensor:
     """
     n = a.detach().abs() + 16
     e = torch.frexp(n).exponent - 5  # n is in [16 * 2^e, 32 * 2^e)
-    exact = 16 * e + torch.ldexp(n, -e).floor() - 16
+    exact = (16 * e + (n.int() >> e) - 16).to(a.dtype)
     if not a.requires_grad:
         return exact
     smooth = smooth_magnitude(a)
@@ -99,6 +101,8 @@ def _ieee() -> bool:
 
     Small ones are matrix products to torch.
     """
+    if any(os.environ.get(name, "").upper() not in ("", "STRICT") for name in ENVIRONMENT):
+        return False
     kinds = [getattr(torch.backends.mkldnn, name, None) for name in ("conv", "matmul")]
     if None in kinds:  # before torch 2.9
         return torch.get_float32_matmul_precision() == "highest"
@@ -140,6 +144,7 @@ class IntConv2d(nn.Module):
         self.mask: Tensor | None
         self.register_buffer("mask", mask, persistent=False)
         self.frozen: tuple[Tensor, Tensor, Tensor] | None = None  # weight, bias, shift
+        self._scale: Tensor | None = None  # 2^-shift: not every device's power of two is exact
         self._level: tuple[int, Tensor] | None = None
 
     # -- training: rounded copies of real weights ----------------------------------------------
@@ -162,7 +167,7 @@ class IntConv2d(nn.Module):
         bits = self.weight_bits(weight)
         unit = torch.exp2(bits)
         bias = self.bias * unit * 2.0**FRAC
-        # a bias past the clamp changes nothing but could break the exactness bound
+        # far past the clamp, but for means of +-64 steps; more could break the exactness bound
         limit = EXACT32 / 4
         bias = round_ste(bias).clamp(-limit, limit)
         return round_ste(weight * unit[:, None, None, None]), bias, bits + self.shift_base
@@ -211,6 +216,8 @@ class IntConv2d(nn.Module):
             bias.to(device, torch.int64),
             shift.to(device, torch.int64),
         )
+        scale = [2.0**-bits for bits in shift.int().tolist()]
+        self._scale = torch.tensor(scale, dtype=dtype, device=device)[None, :, None, None]
         self._level = None
 
     def limits(self, weight: Tensor, bias: Tensor, shift: Tensor) -> torch.dtype:
@@ -239,7 +246,8 @@ class IntConv2d(nn.Module):
 
     def _exact(self, a: Tensor, level: int) -> Tensor:
         assert self.frozen is not None
-        weight, _, shift = self.frozen
+        assert self._scale is not None
+        weight = self.frozen[0]
         bias = self._at_level(level)
         if a.device.type == "cpu":
             dtype = weight.dtype if _ieee() else torch.float64
@@ -247,8 +255,7 @@ class IntConv2d(nn.Module):
             acc = F.conv2d(*operands, padding=self.kernel // 2)
         else:
             acc = self._matmul(a.to(weight.dtype), weight, bias)
-        scale = torch.exp2(-shift.to(weight.dtype))[None, :, None, None]
-        return _floor(acc * scale).clamp_(self.lo, self.hi).to(torch.float32)
+        return _floor(acc * self._scale).clamp_(self.lo, self.hi).to(torch.float32)
 
     def _matmul(self, a: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """The same sums as one matrix product: GPU convolutions may use inexact algorithms."""

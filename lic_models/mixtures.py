@@ -51,9 +51,11 @@ def powers(device: torch.device) -> Tensor:
     return torch.from_numpy(_numbers().power).to(device)
 
 
-def halves(offset: Integers, index: Integers) -> Integers:
+def halves(offset: NDArray[np.integer], index: NDArray[np.integer]) -> Integers:
     """Return the largest magnitude (n,) with a letter of its own, for components (K, n)."""
-    reach = (_numbers().reach[index] + (np.abs(offset) + 15) // 16).max(0)
+    reach = np.zeros(offset.shape[1], np.int64)
+    for o, i in zip(offset, index, strict=True):
+        np.maximum(reach, _numbers().reach[i] + (np.abs(o) + 15) // 16, out=reach)
     powers = HALF_MIN << np.arange((HALF_MAX // HALF_MIN).bit_length())
     found: Integers = powers[np.searchsorted(powers, np.minimum(reach, HALF_MAX))]
     return found

@@ -8,6 +8,7 @@ Exp-Golomb code of equiprobable bits.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -24,7 +25,10 @@ __all__ = ["SymbolDecoder", "SymbolEncoder"]
 
 ESCAPE_BITS = 18  # longest prefix of an escape's Exp-Golomb code: dequantised values stay exact
 
+AT_ONCE = 1 << 14  # symbols whose own tables are in memory, 2 KB each at the most
+
 _stream: Any = constriction.stream
+Call = tuple[slice, tuple[Any, ...]]  # a part of the symbols, and what the coder takes for them
 
 
 @cache
@@ -42,13 +46,21 @@ def _any_categorical() -> Any:
     return _stream.model.Categorical(perfect=False)
 
 
-def _weights(components: NDArray[np.int64], half: int) -> NDArray[np.float64]:
+def _weights(components: NDArray[np.int16], half: int) -> NDArray[np.float64]:
     """What that model takes for mixtures (3, K, n): (n, letters)."""
     changes = np.flatnonzero((np.diff(components) != 0).any((0, 1))) + 1
     starts = np.concatenate([[0], changes])  # runs of one density: a channel's without contexts
-    offset, index, weight = components[:, :, starts]
+    offset, index, weight = components[:, :, starts].astype(np.int64)
     found = (mixtures.letter_weights(offset, index, weight, half) - 1).astype(np.float64)
     return found.repeat(np.diff(starts, append=components.shape[2]), axis=0)
+
+
+def _mixed(components: NDArray[np.int16], half: int) -> Iterator[Call]:
+    """Calls for mixtures (3, K, n) that share an alphabet."""
+    count = components.shape[2]
+    for start in range(0, count, AT_ONCE):
+        part = slice(start, min(start + AT_ONCE, count))
+        yield part, (_any_categorical(), _weights(components[:, :, part], half))
 
 
 @cache
@@ -88,21 +100,22 @@ class SymbolEncoder:
         groups = _Groups(indices)
         symbols = symbols[groups.order]
         for index, part in groups.slices:
-            self._letters(symbols[part], _half(index), _categorical(index))
+            whole = slice(0, part.stop - part.start), (_categorical(index),)
+            self._letters(symbols[part], _half(index), [whole])
 
-    def encode_mixtures(self, symbols: NDArray[np.int32], components: NDArray[np.int64]) -> None:
+    def encode_mixtures(self, symbols: NDArray[np.int32], components: NDArray[np.int16]) -> None:
         """Code symbols (n,), each with its own mixture: offset, index, weight are (3, K, n)."""
         groups = _Groups(mixtures.halves(components[0], components[1]))
         symbols, components = symbols[groups.order], components[:, :, groups.order]
         for half, part in groups.slices:
-            weights = _weights(components[:, :, part], half)
-            self._letters(symbols[part], half, _any_categorical(), weights)
+            self._letters(symbols[part], half, _mixed(components[:, :, part], half))
 
-    def _letters(self, symbols: NDArray[np.int32], half: int, *model: Any) -> None:
+    def _letters(self, symbols: NDArray[np.int32], half: int, calls: Iterable[Call]) -> None:
         """Code symbols that share an alphabet, those outside it as escapes."""
         escaped = np.abs(symbols) > half
         letters = np.where(escaped, 2 * half + 1, symbols + half).astype(np.int32)
-        self._coder.encode(letters, *model)
+        for part, model in calls:
+            self._coder.encode(letters[part], *model)
         for symbol in symbols[escaped].tolist():
             self._escape(symbol, half)
 
@@ -139,23 +152,25 @@ class SymbolDecoder:
         symbols = np.empty(indices.size, np.int32)
         for index, part in groups.slices:
             size = part.stop - part.start
-            symbols[groups.order[part]] = self._letters(_half(index), _categorical(index), size)
+            whole = slice(0, size), (_categorical(index), size)
+            symbols[groups.order[part]] = self._letters(_half(index), [whole])
         return symbols
 
-    def decode_mixtures(self, components: NDArray[np.int64]) -> NDArray[np.int32]:
+    def decode_mixtures(self, components: NDArray[np.int16]) -> NDArray[np.int32]:
         """Return the symbols (n,) for mixtures (3, K, n): offset, index, weight."""
         groups = _Groups(mixtures.halves(components[0], components[1]))
         components = components[:, :, groups.order]
         symbols = np.empty(components.shape[2], np.int32)
         for half, part in groups.slices:
-            weights = _weights(components[:, :, part], half)
-            symbols[groups.order[part]] = self._letters(half, _any_categorical(), weights)
+            calls = _mixed(components[:, :, part], half)
+            symbols[groups.order[part]] = self._letters(half, calls)
         return symbols
 
-    def _letters(self, half: int, *model: Any) -> NDArray[np.int32]:
+    def _letters(self, half: int, calls: Iterable[Call]) -> NDArray[np.int32]:
         """Return symbols that share an alphabet, escapes resolved."""
         try:
-            symbols: NDArray[np.int32] = self._coder.decode(*model) - half
+            parts = [self._coder.decode(*model) for _, model in calls]
+            symbols: NDArray[np.int32] = np.concatenate(parts) - half
             if symbols.max() > half:
                 for i in (symbols > half).nonzero()[0].tolist():
                     symbols[i] = self._escape(half)

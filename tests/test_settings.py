@@ -130,3 +130,11 @@ def test_the_usual_switch_for_fewer_bits_is_seen():
     finally:
         torch.set_float32_matmul_precision(before)
     assert integer._ieee()
+
+
+@pytest.mark.parametrize("name", integer.ENVIRONMENT)
+def test_fewer_bits_by_the_environment_are_seen(monkeypatch: pytest.MonkeyPatch, name: str):
+    """oneDNN takes these without torch knowing."""
+    for mode, exact in (("BF16", False), ("any", False), ("STRICT", True), ("", True)):
+        monkeypatch.setenv(name, mode)
+        assert integer._ieee() == exact

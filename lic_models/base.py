@@ -75,6 +75,11 @@ class Model(nn.Module, ABC):
         super().__init__()
         self.config = config
 
+    @property
+    def reach(self) -> int:
+        """Samples of y around one that its pixels depend on; weights must not exceed the halo."""
+        return 0
+
     @classmethod
     def configure(cls, **values: Any) -> Any:
         """Return the shipped configuration with these values in it."""

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import Branch, down
+from .layers import Branch, coarser, down
 from .residual import ResidualAnalysis, ResidualSynthesis
 
 __all__ = ["ChannelNorm", "NormAnalysis", "NormSynthesis"]
@@ -146,6 +146,15 @@ class NormSynthesis(ResidualSynthesis):
             for (a, b), n, (first, last) in zip(pairs, reversed(beside), kernels, strict=True)
         )
         self.head = _Head(M, *head)
+
+    def before(self, i: int, reach: int) -> int:
+        up: Any = self.normed[i]
+        first, last = up.first.kernel_size[0], up.last.kernel_size[0]
+        added: int = coarser(reach, last) + first // 2
+        return max(super().before(i, reach), added)
+
+    def first(self, units: int) -> int:
+        return max(super().first(units), 2 * len(self.head.blocks))  # a block has two of 3x3
 
     def begin(self, y_hat: Tensor, level: Tensor) -> Tensor:
         added: Tensor = self.head(y_hat, level)

@@ -23,10 +23,10 @@ def _live(step: Step) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     return live, index[live].astype(np.int64)
 
 
-def _components(mixture: Mixture, live: NDArray[np.bool_]) -> NDArray[np.int16]:
+def _components(mixture: Mixture, live: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Offset, index and weight of the coded positions, (3, K, n) in C order."""
     parts = mixture.offset, mixture.index, mixture.weight
-    narrow = [part[:, 0].to("cpu", torch.int16) for part in parts]
+    narrow = [part[:, 0].to("cpu", torch.int32) for part in parts]
     return torch.stack(narrow).numpy()[:, :, live]
 
 

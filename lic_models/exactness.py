@@ -112,14 +112,14 @@ def digest(latents: dict[str, Tensor]) -> str:
 
 
 def _encode(codec: Codec, paths: list[Path], level: int, folder: Path, flat: bool) -> None:
-    for path in paths:
+    for i, path in enumerate(paths):
         pixels = read(path).permute(1, 2, 0).numpy()
         (payload,) = codec.encode_tiles(pixels, level, 0)
-        (folder / f"{path.stem}.bin").write_bytes(payload)
+        (folder / f"{i}.bin").write_bytes(payload)
         if flat:
             with float_path():
                 (payload,) = codec.encode_tiles(pixels, level, 0)
-            (folder / FLAT / f"{path.stem}.bin").write_bytes(payload)
+            (folder / FLAT / f"{i}.bin").write_bytes(payload)
 
 
 def _decode(codec: Codec, streams: list[dict[str, Any]], level: int, folder: Path) -> None:
@@ -191,15 +191,15 @@ def _distinct(root: Path, paths: list[Path]) -> list[dict[str, Any]]:
     """One entry per different stream; pixels are compared on the plain machine's streams."""
     plain = machines()[0].name
     found: dict[str, dict[str, Any]] = {}
-    for machine, path in product(machines(), paths):
+    for machine, (i, path) in product(machines(), enumerate(paths)):
         height, width = read(path).shape[1:]
-        file = root / machine.name / f"{path.stem}.bin"
-        key = path.stem + hashlib.sha256(file.read_bytes()).hexdigest()
+        file = root / machine.name / f"{i}.bin"
+        key = f"{i} " + hashlib.sha256(file.read_bytes()).hexdigest()
         size = {"width": int(width), "height": int(height)}
         here = machine.name == plain
         found.setdefault(key, {"path": str(file), "flat": False, "pixels": here, **size})
         if here:
-            flat = root / machine.name / FLAT / f"{path.stem}.bin"
+            flat = root / machine.name / FLAT / f"{i}.bin"
             found[f"{key}-flat"] = {"path": str(flat), "flat": True, **size}
     return list(found.values())
 

@@ -8,12 +8,14 @@ One pair serves every model that is built on them; train it once and start the o
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .integer import level_lerp
-from .layers import down, up
+from .layers import coarser, down, up
 from .levels import ANCHORS
 
 __all__ = ["GDN", "GdnAnalysis", "GdnSynthesis"]
@@ -67,6 +69,11 @@ class GdnSynthesis(nn.Module):
         super().__init__()
         self.convs = nn.ModuleList(up(a, b, KERNEL) for a, b in ((M, N), (N, N), (N, N), (N, 3)))
         self.norms = nn.ModuleList(GDN(N, inverse=True) for _ in range(3))
+
+    @property
+    def reach(self) -> int:
+        """Samples of y_hat around one that its pixels depend on."""
+        return reduce(coarser, [KERNEL] * len(self.convs), 0)
 
     def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
         x = y_hat

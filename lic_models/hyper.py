@@ -71,6 +71,11 @@ class Transformed(Model):
         self.g_a, self.g_s = g_a, g_s
         self.gain, self.inverse_gain = Gain(config.M), Gain(config.M)
 
+    @property
+    def reach(self) -> int:
+        found: int = self.g_s.reach  # type: ignore[assignment]
+        return found
+
     def analyse(self, x: Tensor, level: Tensor) -> Tensor:
         y: Tensor = self.gain(self.g_a(x - 0.5, level).float(), level)
         return y

@@ -17,6 +17,7 @@ __all__ = [
     "LevelBias",
     "ResidualBottleneck",
     "Residuals",
+    "coarser",
     "down",
     "up",
 ]
@@ -34,6 +35,11 @@ def up(inputs: int, outputs: int, kernel: int) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(
         inputs, outputs, kernel, stride=2, padding=(kernel - 1) // 2, output_padding=kernel % 2
     )
+
+
+def coarser(reach: int, kernel: int) -> int:
+    """Samples of half the resolution around one that `reach` finer ones, convolved, depend on."""
+    return -(-(reach + kernel // 2) // 2)
 
 
 class Branch(nn.Module):

@@ -46,7 +46,7 @@ def _any_categorical() -> Any:
     return _stream.model.Categorical(perfect=False)
 
 
-def _weights(components: NDArray[np.int16], half: int) -> NDArray[np.float64]:
+def _weights(components: NDArray[np.int32], half: int) -> NDArray[np.float64]:
     """What that model takes for mixtures (3, K, n): (n, letters)."""
     changes = np.flatnonzero((np.diff(components) != 0).any((0, 1))) + 1
     starts = np.concatenate([[0], changes])  # runs of one density: a channel's without contexts
@@ -55,7 +55,7 @@ def _weights(components: NDArray[np.int16], half: int) -> NDArray[np.float64]:
     return found.repeat(np.diff(starts, append=components.shape[2]), axis=0)
 
 
-def _mixed(components: NDArray[np.int16], half: int) -> Iterator[Call]:
+def _mixed(components: NDArray[np.int32], half: int) -> Iterator[Call]:
     """Calls for mixtures (3, K, n) that share an alphabet."""
     count = components.shape[2]
     for start in range(0, count, AT_ONCE):
@@ -103,7 +103,7 @@ class SymbolEncoder:
             whole = slice(0, part.stop - part.start), (_categorical(index),)
             self._letters(symbols[part], _half(index), [whole])
 
-    def encode_mixtures(self, symbols: NDArray[np.int32], components: NDArray[np.int16]) -> None:
+    def encode_mixtures(self, symbols: NDArray[np.int32], components: NDArray[np.int32]) -> None:
         """Code symbols (n,), each with its own mixture: offset, index, weight are (3, K, n)."""
         groups = _Groups(mixtures.halves(components[0], components[1]))
         symbols, components = symbols[groups.order], components[:, :, groups.order]
@@ -156,7 +156,7 @@ class SymbolDecoder:
             symbols[groups.order[part]] = self._letters(_half(index), [whole])
         return symbols
 
-    def decode_mixtures(self, components: NDArray[np.int16]) -> NDArray[np.int32]:
+    def decode_mixtures(self, components: NDArray[np.int32]) -> NDArray[np.int32]:
         """Return the symbols (n,) for mixtures (3, K, n): offset, index, weight."""
         groups = _Groups(mixtures.halves(components[0], components[1]))
         components = components[:, :, groups.order]

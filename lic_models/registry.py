@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,12 +29,16 @@ T = TypeVar("T", bound="type[Model]")
 def register(name: str, *, id: int) -> Callable[[T], T]:
     """Class decorator: make a model known under a permanent name and id (0 to 255).
 
-    Raises ValueError if the name or the id is taken by another class.
+    Raises ValueError if the name or the id is taken by another class, or cannot be one.
     """
     if not 0 <= id <= 255:
         raise ValueError(f"model id: found {id}, allowed is 0 to 255")
+    if not re.fullmatch("[a-z0-9_]+", name):  # it begins the names of weights files
+        raise ValueError(f"model name: found {name!r}, allowed are a to z, 0 to 9 and _")
 
     def add(cls: T) -> T:
+        if not cls.__module__.startswith(f"{__package__}.models."):
+            _import_all()  # what is our own comes first
         if name in _classes or id in _ids:
             raise ValueError(f"model {name!r} (id {id}): name or id is already registered")
         _classes[name] = cls

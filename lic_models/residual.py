@@ -2,15 +2,17 @@
 
 g_a: x  -> conv s2 -> RB.. -> conv s2 -> RB.. -> Attn -> conv s2 -> RB.. -> gain
         -> conv s2 -> Attn -> y
-g_s: y_hat -> Attn -> deconv s2 -> gain -> RB.. -> deconv s2 -> Attn -> RB..
+g_s: y_hat -> Attn -> deconv s2 -> gain -> RB.. -> deconv s2 -> RB.. -> Attn
         -> deconv s2 -> RB.. -> deconv s2 -> x_hat
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
-from .layers import Attention, Gain, Residuals, down, up
+from .layers import Attention, Gain, Residuals, coarser, down, up
 
 __all__ = ["ResidualAnalysis", "ResidualSynthesis"]
 
@@ -66,6 +68,25 @@ class ResidualSynthesis(nn.Module):
             {"0": Attention(M, units), "2": Attention(widths[1], units)}
         )
         self.gain = Gain(widths[2])
+        self.depths = blocks, units
+
+    @property
+    def reach(self) -> int:
+        """Samples of y_hat around one that its pixels depend on."""
+        blocks, units = self.depths
+        reach = 0
+        for i in reversed(range(len(self.convs))):
+            reach = self.before(i, reach) + blocks * (i > 0) + units * (i == 2)
+        return reach + self.first(units)
+
+    def before(self, i: int, reach: int) -> int:
+        """What `reach` samples depend on before the size is doubled; subclasses may add to it."""
+        conv: Any = self.convs[i]
+        return coarser(reach, conv.kernel_size[0])
+
+    def first(self, units: int) -> int:
+        """What `begin` looks at; subclasses may add to it."""
+        return units
 
     def begin(self, y_hat: Tensor, level: Tensor) -> Tensor:
         """Apply what comes before the size is doubled; subclasses may add to it."""

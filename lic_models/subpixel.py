@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .gdn import GDN
-from .layers import CHAIN, Attention, Branch, Gain, down
+from .layers import CHAIN, Attention, Branch, Gain, coarser, down
 
 __all__ = ["SubpixelAnalysis", "SubpixelSynthesis"]
 
@@ -113,6 +113,16 @@ class SubpixelSynthesis(nn.Module):
             {"0": Attention(M, units), "2": Attention(widths[1], units)}
         )
         self.gain = Gain(widths[2])
+        self.units = units
+
+    @property
+    def reach(self) -> int:
+        """Samples of y_hat around one that its pixels depend on."""
+        reach = 1  # of the last layer; a block has two of 3x3
+        for i in reversed(range(len(self.blocks))):
+            reach += 2 + self.units * (i in (0, 2))
+            reach = coarser(reach, 3) + 1 if i else reach
+        return reach
 
     def stage(self, i: int, x: Tensor, level: Tensor) -> Tensor:
         """Apply what comes before the i-th doubling of the size, from the one before it on."""

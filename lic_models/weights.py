@@ -25,6 +25,7 @@ from . import registry
 from .base import Model
 from .errors import WeightsError, WeightsNotFound
 from .integer import FRAC
+from .levels import ANCHORS
 from .tunes import PLAIN
 
 __all__ = ["Found", "export", "find", "fingerprint", "installed", "load", "shorten", "thaw"]
@@ -33,6 +34,7 @@ FINGERPRINT = 8  # bytes
 PRECISE = (".log", ".rows")  # float parameters kept in float32
 CARRYING = ".convs.", 4  # strided ones, whose rounding is in every pixel: digits they keep more
 KINDS = {"weight": torch.int16, "bias": torch.int32, "shift": torch.uint8}
+CONFIG_MAX = 4096  # of a width or a count in a configuration
 
 
 class Found(NamedTuple):
@@ -112,6 +114,7 @@ def _real(name: str) -> torch.dtype:
 
 def canonical(model: Model) -> dict[str, Tensor]:
     """Return the tensors of a trained model as they are stored."""
+    _local(model)
     layers = model.integer_layers()
     tensors: dict[str, Tensor] = {}
     with torch.no_grad():
@@ -123,6 +126,8 @@ def canonical(model: Model) -> dict[str, Tensor]:
     for name, value in model.state_dict().items():
         if name.rpartition(".")[0] not in layers:
             tensors[name] = value.detach().to(_real(name))
+            if not tensors[name].isfinite().all():
+                raise WeightsError(f"{name}: found no finite number, or one too large for its type")
     return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
 
 
@@ -152,14 +157,60 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     name = model.name if tune == PLAIN else f"{model.name}.{tune}"
     path = folder / f"{name}-{generation}-{digest.hex()}.safetensors"
-    save_file(tensors, path, {"model": model.name, "config": config, **notes})
-    path.chmod(0o644)
+    part = path.with_suffix(".part")  # half a file would be the newest generation
+    try:
+        save_file(tensors, part, {"model": model.name, "config": config, **notes})
+        part.chmod(0o644)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return Found(model.name, generation, digest, path, tune)
 
 
 def _config(text: str, cls: type[Model]) -> Any:
+    """Return the configuration in a file; raises ValueError or TypeError."""
     values = json.loads(text)
-    return cls.configure(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    if not isinstance(values, dict):
+        raise ValueError(f"found {text[:40]!r}, allowed is an object")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    for key, value in values.items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        if not all(isinstance(n, int) and 0 <= n <= CONFIG_MAX for n in numbers):
+            raise ValueError(f"{key}: found {value!r}, allowed are 0 to {CONFIG_MAX}")
+    return cls.configure(**values)
+
+
+def _expected(model: Model) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor that a model's file has."""
+    layers = model.integer_layers()
+    shapes = {
+        name: tuple(t.shape)
+        for name, t in model.state_dict().items()
+        if name.rpartition(".")[0] not in layers
+    }
+    for name, layer in layers.items():
+        outputs = layer.weight.shape[0]
+        shapes[f"{name}.weight"] = tuple(layer.weight.shape)
+        shapes[f"{name}.bias"] = ANCHORS, outputs
+        shapes[f"{name}.shift"] = (outputs,)
+    return shapes
+
+
+def _local(model: Model) -> None:
+    """Raise WeightsError if the synthesis sees too far: regions and blocks would differ."""
+    if model.reach > model.halo:
+        raise WeightsError(f"config: found a reach of {model.reach}, allowed is {model.halo}")
+
+
+def _check(model: Model, found: dict[str, tuple[int, ...]]) -> None:
+    """Raise WeightsError unless these are the shapes of the model's tensors."""
+    expected = _expected(model)
+    if set(found) != set(expected):
+        odd = sorted(set(found) ^ set(expected))[:4]
+        raise WeightsError(f"tensors: found a different set than the model has, such as {odd}")
+    for name, shape in found.items():
+        if shape != expected[name]:
+            raise WeightsError(f"{name}: found shape {shape}, allowed is {expected[name]}")
 
 
 def _read(found: Found) -> tuple[Model, dict[str, Tensor]]:
@@ -178,11 +229,16 @@ def _read(found: Found) -> tuple[Model, dict[str, Tensor]]:
         raise WeightsError(f"{found.path}: fingerprint: found {digest.hex()} in its contents")
     cls = registry.lookup(found.model)
     try:
-        # a caller's defaults may be others, and its random numbers are its own
-        with torch.device("cpu"), torch.random.fork_rng(devices=[]):
-            model = cls(_config(config, cls)).float()
-    except (TypeError, ValueError) as error:
+        configuration = _config(config, cls)
+        with torch.device("meta"):  # shapes alone: a claimed width costs no memory yet
+            outline = cls(configuration)
+    except (RecursionError, RuntimeError, TypeError, ValueError) as error:
         raise WeightsError(f"{found.path}: config: {error}") from error
+    _local(outline)
+    _check(outline, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    # a caller's defaults may be others, and its random numbers are its own
+    with torch.device("cpu"), torch.random.fork_rng(devices=[]):
+        model = cls(configuration).float()
     return model, tensors
 
 
@@ -213,22 +269,16 @@ def fill(model: Model, tensors: dict[str, Tensor]) -> Model:
     """Put stored tensors into a model and freeze it for coding."""
     layers = model.integer_layers()
     rest = {n: t.float() for n, t in tensors.items() if n.rpartition(".")[0] not in layers}
-    expected = {n for n in model.state_dict() if n.rpartition(".")[0] not in layers}
-    integers = {f"{name}.{kind}" for name in layers for kind in KINDS}
-    if set(tensors) != expected | integers:
-        odd = sorted(set(tensors) ^ (expected | integers))[:4]
-        raise WeightsError(f"tensors: found a different set than the model has, such as {odd}")
     dtypes = {f"{name}.{kind}": dtype for name in layers for kind, dtype in KINDS.items()}
     for name, tensor in tensors.items():
         dtype = dtypes.get(name) or _real(name)
         if tensor.dtype != dtype:
             raise WeightsError(f"{name}: found {tensor.dtype}, allowed is {dtype}")
+        if dtype.is_floating_point and not tensor.isfinite().all():
+            raise WeightsError(f"{name}: found infinite or no numbers")
     for name, layer in layers.items():
         layer.freeze(*(tensors[f"{name}.{kind}"] for kind in KINDS))
-    try:
-        model.load_state_dict(rest, strict=False)
-    except RuntimeError as error:
-        raise WeightsError(str(error)) from error
+    model.load_state_dict(rest, strict=False)
     model.eval().requires_grad_(False)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model

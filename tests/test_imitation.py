@@ -41,6 +41,17 @@ def test_no_difference_is_no_error():
     assert not errors(stirred("cheng2020"), stirred("cheng2020")).any()
 
 
+def test_all_that_learns_has_gradients():
+    """Data parallelism waits for every one of them."""
+    student = stirred("cheng2020")
+    x = torch.rand(2, 3, 64, 64)
+    objective = ImitationObjective(student, stirred("cheng2020"), precise=True)
+    objective(x, LEVEL)["loss"].backward()
+    learning = {n: p.grad for n, p in student.named_parameters() if p.requires_grad}
+    assert [name for name, gradient in learning.items() if gradient is None] == []
+    assert "gain.log" not in learning
+
+
 @pytest.mark.parametrize("transform", ["g_a", "g_s"])
 @pytest.mark.parametrize("at", range(4))
 def test_a_stage_answers_for_itself_alone(transform: str, at: int):

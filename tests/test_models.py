@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 import struct
+import subprocess
+import sys
+from dataclasses import replace
 from importlib import resources
 from typing import Any, ClassVar, cast
 
@@ -105,6 +109,7 @@ def test_halo_covers_the_synthesis(name: str):
     with torch.no_grad():
         for parameter in model.parameters():  # zero-initialised layers would hide those before
             parameter.add_(0.05 * torch.randn_like(parameter))
+    assert model.reach <= model.halo
     halo, step = model.halo, model.pixels
     channels = model.shapes(64, 64)["y"][0]
     y_hat = torch.randn(1, channels, 4, 2 * halo + 8)
@@ -116,6 +121,37 @@ def test_halo_covers_the_synthesis(name: str):
     untouched = (halo + 4) * step
     assert change[..., :untouched].max() == 0
     assert change[..., untouched:].max() > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "depths"),
+    [
+        *((name, {}) for name in NAMES),
+        ("elic", {"blocks": 3, "units": 3, "kernels": (5, 5, 5, 5)}),
+        ("cheng2020", {"units": 3}),
+        ("hific", {"head": (5, 12), "blocks": 0, "units": 0}),
+    ],
+)
+def test_reach_is_how_far_pixels_depend(name: str, depths: dict[str, Any]):
+    """By their gradients, in double precision; the next sample's pixels are no nearer."""
+    cls = registry.lookup(name)
+    torch.manual_seed(0)
+    toy = cls.configs["toy" if "toy" in cls.configs else "shipped"]
+    model = cls(replace(toy, **depths)).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    middle = 24
+    channels = model.shapes(64, 64)["y"][0]
+    y_hat = torch.randn(1, channels, 4, 2 * middle, dtype=torch.float64, requires_grad=True)
+    x_hat = model.synthesise(y_hat, torch.tensor([5000.0], dtype=torch.float64))
+    x_hat[..., middle * model.pixels : (middle + 1) * model.pixels].sum().backward()
+    assert y_hat.grad is not None
+    seen = y_hat.grad.abs().sum((0, 1, 2)).nonzero()
+    assert max(middle - int(seen.min()), int(seen.max()) - middle) == model.reach
+    if model.reach > model.halo:
+        with pytest.raises(WeightsError, match="reach"):
+            weights.canonical(model.float())
 
 
 def test_analysis_blocks_match_the_whole(codec: Codec, monkeypatch: pytest.MonkeyPatch):
@@ -233,6 +269,23 @@ def test_registration_is_unique():
         registry.register("other", id=cls.model_id)(cls)
     with pytest.raises(ValueError, match="0 to 255"):
         registry.register("huge", id=256)
+    with pytest.raises(ValueError, match="a to z"):
+        registry.register("my.model", id=77)
+
+
+def test_what_is_our_own_comes_first():
+    """A package that registers before anything was looked up meets our names all the same."""
+    code = (
+        "from lic_models import registry, base\n"
+        "class Mine(base.Model): pass\n"
+        "try: registry.register('mine', id=7)(Mine)\n"
+        "except ValueError as error: print(error)\n"
+        "registry.register('mine', id=77)(Mine)\n"
+        "print(registry.names())"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "'mine' (id 7)" in found.stdout
+    assert "'checkerboard'" in found.stdout
 
 
 def test_weights_are_verified(tmp_path, monkeypatch: pytest.MonkeyPatch):
@@ -260,6 +313,55 @@ def test_weights_of_other_types_are_refused(tmp_path):
     path = tmp_path / f"tiny-9-{digest.hex()}.safetensors"
     save_file(tensors, path, metadata)
     with pytest.raises(WeightsError, match=f"{name}.*float32.*allowed is torch.float16"):
+        weights.load(weights.Found("tiny", 9, digest, path), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("[]", "allowed is an object"),
+        ("5", "allowed is an object"),
+        ("[" * 100_000, "config"),
+        ({"M": -5}, "M: found -5"),
+        ({"M": 2**33}, "M: found 8589934592"),
+        ({"M": 4096}, "found shape"),
+        ({"M": "wide"}, "M: found 'wide'"),
+        ({"depth": 3}, "depth"),
+        ({"units": 9}, "reach"),
+    ],
+)
+def test_hostile_configurations_are_refused(tmp_path, config: Any, message: str):
+    """The fingerprint fits; nothing is as large as is claimed."""
+    found = weights.find("tiny")
+    with safe_open(found.path, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(found.path)
+    if isinstance(config, dict):
+        config = json.dumps({**json.loads(metadata["config"]), **config}, sort_keys=True)
+    digest = weights.fingerprint("tiny", config, tensors)
+    path = tmp_path / f"tiny-9-{digest.hex()}.safetensors"
+    save_file(tensors, path, {**metadata, "config": config})
+    with pytest.raises(WeightsError, match=message):
+        weights.load(weights.Found("tiny", 9, digest, path), torch.device("cpu"))
+
+
+def test_weights_are_numbers(tmp_path):
+    """Neither written nor read with anything else in them, and no half of a file stays behind."""
+    model = registry.lookup("tiny")(registry.lookup("tiny").configure())
+    with torch.no_grad():
+        model.get_parameter("gain.log")[0, 0] = float("nan")
+    with pytest.raises(WeightsError, match=r"gain\.log"):
+        weights.export(model, tmp_path, generation=1, notes={})
+    assert not list(tmp_path.iterdir())
+    found = weights.find("tiny")
+    with safe_open(found.path, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(found.path)
+    tensors["gain.log"][0, 0] = float("inf")
+    digest = weights.fingerprint("tiny", metadata["config"], tensors)
+    path = tmp_path / f"tiny-9-{digest.hex()}.safetensors"
+    save_file(tensors, path, metadata)
+    with pytest.raises(WeightsError, match=r"gain\.log"):
         weights.load(weights.Found("tiny", 9, digest, path), torch.device("cpu"))
 
 

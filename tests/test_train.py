@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,6 +43,13 @@ def run(*arguments: object) -> str:
     return result.output
 
 
+def refusal(*arguments: object) -> str:
+    """What a command that cannot be says, as one line."""
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert result.exit_code == 2, result.output
+    return " ".join(result.output.replace("│", " ").split())
+
+
 def state(checkpoint: Path) -> dict[str, torch.Tensor]:
     found: dict[str, torch.Tensor] = torch.load(checkpoint, weights_only=True)["average"]
     return found
@@ -72,6 +80,64 @@ def test_fit_resume_export_code(
     assert codec.fingerprint.hex() in file.name
     x = torch.rand(3, 64, 64)
     assert codec.decode(codec.encode(x, 50)).shape == (1, 3, 64, 64)
+
+
+def test_resuming_with_other_options(photos: Path, tmp_path: Path):
+    """What the state of the optimisers depends on stays; how long, how fast and what on may not."""
+    common = ("fit", "tiny", "--data", photos, "--out", tmp_path, "--patch", 64, "--batch", 1)
+    run(*common, "--minutes", 0.01)
+    more = ("--minutes", 0.01, "--rate", 1e-4, "--seed", 3)
+    run(*common, *more)
+    for option, found in (
+        (("--entropy", 9), "entropy: found 9.0, allowed to go on is 4.0"),
+        (("--tune", "ms-ssim"), "tune: found ms-ssim"),
+        (("--rate-only",), "rate_only: found True"),
+        (("--soap",), "soap: found True"),
+        (("--adversarial",), "objective: found AdversarialObjective"),
+    ):
+        assert found in refusal(*common, *more, *option)
+
+
+def test_who_interrupts_loses_nothing(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    plain, calls = _Run.learn, []
+
+    def interrupted(self: _Run, *arguments: Any) -> None:
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(plain(self, *arguments))
+
+    monkeypatch.setattr(_Run, "learn", interrupted)
+    common = ("fit", "tiny", "--data", photos, "--out", tmp_path, "--patch", 64, "--batch", 1)
+    result = CliRunner().invoke(app, [str(a) for a in (*common, "--minutes", 5)])
+    assert result.exit_code != 0
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
+
+
+def test_photos_of_all_kinds(tmp_path: Path):
+    """What is no photo is left out by name; 16 bits are not taken for white."""
+    ramp = np.linspace(0, 65535, 64 * 64).round().reshape(64, 64)
+    Image.fromarray(ramp.astype(np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray((ramp / 65535).astype(np.float32)).save(tmp_path / "float.tif")
+    whole = (tmp_path / "deep.png").read_bytes()
+    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    pixels = data.read(tmp_path / "deep.png")
+    assert np.abs(pixels[0].numpy() - ramp / 257).max() <= 0.5
+    with pytest.warns(UserWarning, match="left out") as warned:
+        found = Photos(find([tmp_path]), 64, torch.device("cpu"))
+    assert len(found.photos) == 1
+    assert {Path(str(w.message).split(": ")[1]).name for w in warned} == {"float.tif", "half.png"}
+
+
+def test_too_few_photos(tmp_path: Path):
+    Image.new("RGB", (100, 100)).save(tmp_path / "a.png")
+    common = ("fit", "tiny", "--out", tmp_path, "--patch", 64, "--minutes", 1, "--data")
+    assert "found no photo" in refusal(*common, tmp_path)
+    Image.new("RGB", (63, 100)).save(tmp_path / "0.png")
+    assert "in 1 held out" in refusal(*common, tmp_path)
+    assert "found no images" in refusal(*common, tmp_path / "none")
+    assert "known are" in refusal("fit", "eliic", *common[2:], tmp_path)
 
 
 def test_the_mean_of_runs(tmp_path: Path):
@@ -234,11 +300,8 @@ def test_channels_can_be_reordered():
 def test_what_cannot_be_taken(photos: Path, tmp_path: Path, options: tuple[str, ...], found: str):
     if options[-1] == "--transforms":
         options = (*options, str(weights.find("tiny").path))
-    arguments = ["fit", "tiny", "--data", photos, "--out", tmp_path, "--minutes", 1]
-    arguments += ["--patch", 64, *options]
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    assert result.exit_code == 2
-    assert found in " ".join(result.output.replace("│", " ").split())
+    common = ("fit", "tiny", "--data", photos, "--out", tmp_path, "--minutes", 1, "--patch", 64)
+    assert found in refusal(*common, *options)
 
 
 def test_transforms_can_be_replaced(photos: Path, tmp_path: Path):
@@ -365,10 +428,8 @@ def test_no_photos_is_an_error(tmp_path: Path):
 
 @pytest.mark.parametrize("patch", ["65", "32"])
 def test_bad_patch(photos: Path, tmp_path: Path, patch: str):
-    arguments = ["fit", "tiny", "--data", photos, "--out", tmp_path, "--minutes", "0.02"]
-    result = CliRunner().invoke(app, [str(a) for a in [*arguments, "--patch", patch]])
-    assert result.exit_code == 2
-    assert "patch" in result.output
+    common = ("fit", "tiny", "--data", photos, "--out", tmp_path, "--minutes", "0.02")
+    assert "patch" in refusal(*common, "--patch", patch)
 
 
 def test_training_needs_no_range_coder():

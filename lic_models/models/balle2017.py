@@ -3,8 +3,9 @@
     x --g_a--> y --gain--> round --> y_hat --1/gain--> g_s --> x_hat
                              ^ density per channel and level
 
-No side information: every channel has one density, the same everywhere, and training replaces
-rounding by uniform noise. Differences from the paper: the transforms are the four 5x5 convolutions
+No side information: every channel has one density, the same everywhere, and the rate is trained
+with uniform noise in the place of rounding. Differences from the paper: g_s is trained with what
+rounding leaves instead of that noise, the transforms are the four 5x5 convolutions
 of the later papers (as in most re-trained versions) instead of a 9x9 and two 5x5, the density is a
 mixture of three Gaussians, and one set of weights covers all rates through gains and densities per
 level.

@@ -6,8 +6,9 @@
                z --round--> h_s
 
 y is zero-mean Gaussian, its scale predicted from z alone. Differences from the paper: one set of
-weights covers all rates through gains and level biases, GDN's offset depends on the level, h_a sees
-asinh(y) beside magnitudes, and z has a scale per channel and level instead of a learned density.
+weights covers all rates through gains and level biases, GDN's offset depends on the level, h_s
+upsamples by 3x3 sub-pixel convolutions, h_a sees asinh(y) beside magnitudes, and z has a scale per
+channel and level instead of a learned density.
 """
 
 from __future__ import annotations

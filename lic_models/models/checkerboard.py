@@ -10,8 +10,9 @@
 Half of the positions, one colour of a board, are coded from z alone; the other half also knows
 its neighbours. Two steps at any size, where the raster order of Minnen et al. takes one per
 position. Differences from the paper: one set of weights covers all rates through gains and level
-biases, GDN's offset depends on the level, contexts and h_a see magnitudes beside values, and z has
-a scale per channel and level instead of a learned density.
+biases, GDN's offset depends on the level, h_s upsamples by 3x3 sub-pixel convolutions, contexts and
+h_a see magnitudes beside values, and z has a scale per channel and level instead of a learned
+density.
 """
 
 from __future__ import annotations

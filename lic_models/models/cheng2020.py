@@ -11,8 +11,8 @@ Residual transforms with attention and sub-pixel upsampling; the density of each
 three Gaussians, made of z and the positions before it, as integer tables. Differences from the
 paper: one set of weights covers all rates through gains and level biases, the skips of strided and
 upsampling blocks are 3x3 (5x5 next to the image in g_a) instead of 1x1, contexts and h_a see
-magnitudes beside values, h_s has fewer layers, and z has a scale per channel and level instead of
-a learned density.
+magnitudes beside values, h_s has fewer layers, parameter networks have ReLU instead of leaky ReLU,
+and z has a scale per channel and level instead of a learned density.
 """
 
 from __future__ import annotations

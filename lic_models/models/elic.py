@@ -12,8 +12,9 @@ Uneven channel groups, each coded in two checkerboard passes:
 
 Everything from z_hat to mean and scale is integer arithmetic (`integer.py`); both transforms are
 float. Differences from the paper: one set of weights covers all rates through gains and level
-biases, h_s upsamples by sub-pixel convolution, contexts and h_a see magnitudes beside values, and
-z has a scale per channel and level instead of a learned density.
+biases, the attention of g_s stands after the blocks of its size instead of before them, h_s
+upsamples by sub-pixel convolution, contexts and h_a see magnitudes beside values, and z has a scale
+per channel and level instead of a learned density.
 """
 
 from __future__ import annotations

@@ -8,9 +8,10 @@
 A mean-scale hyperprior whose decoder is a generator: besides the squared error, training asks a
 discriminator that knows y_hat whether an image looks real (`train/adversarial.py`). Differences
 from the paper: E and G stand beside ELIC's transforms and start from trained ones, one set of
-weights covers all rates through gains and level biases, G upsamples by sub-pixel convolution, h_a
-sees asinh(y) beside magnitudes, z has a scale per channel and level instead of a learned density,
-and textures are compared by wavelets, not by a network.
+weights covers all rates through gains and level biases, E goes to M channels at once instead of by
+960, G and h_s upsample by sub-pixel convolution, h_a sees asinh(y) beside magnitudes, z has a scale
+per channel and level instead of a learned density, and textures are compared by wavelets, not by a
+network.
 """
 
 from __future__ import annotations

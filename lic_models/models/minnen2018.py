@@ -10,8 +10,9 @@
 Each position knows z and the twelve positions before it in raster order. They are decoded in
 wavefronts: the same numbers as position by position, in W + 3 (H - 1) steps instead of W H.
 Differences from the paper: one set of weights covers all rates through gains and level biases,
-GDN's offset depends on the level, contexts and h_a see magnitudes beside values, and z has a
-scale per channel and level instead of a learned density.
+GDN's offset depends on the level, h_s upsamples by 3x3 sub-pixel convolutions, ReLU stands for
+leaky ReLU, contexts and h_a see magnitudes beside values, and z has a scale per channel and level
+instead of a learned density.
 """
 
 from __future__ import annotations

@@ -10,9 +10,10 @@
 y is cut into slices of channels; each is coded whole, knowing z and the slices before it. Latent
 residual prediction guesses what rounding took away; it feeds the synthesis only, so it may be
 float: contexts see y_hat as coded. Differences from the paper: one set of weights covers all rates
-through gains and level biases, GDN's offset depends on the level, one network gives mean and scale,
-contexts and h_a see magnitudes beside values, residual prediction sees asinh of slices and no
-features of z, which has a scale per channel and level instead of a learned density.
+through gains and level biases, GDN's offset depends on the level, h_s upsamples by 3x3 sub-pixel
+convolutions, one network gives mean and scale, contexts and h_a see magnitudes beside values,
+residual prediction sees asinh of slices and no features of z, which has a scale per channel and
+level instead of a learned density.
 """
 
 from __future__ import annotations
@@ -91,6 +92,10 @@ class Minnen2020(Hyperprior):
         self.lrp = nn.ModuleList(
             _residual((n + 1) * g, c.lrp, g) for n, g in zip(known, c.groups, strict=True)
         )
+
+    @property
+    def reach(self) -> int:
+        return super().reach + 2  # residual prediction has two layers of 3x3
 
     def steps_y(self, features: Tensor, level: Any, known: Tensor | None) -> Steps:
         done: list[Tensor] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -19,14 +19,15 @@ import typer
 from .. import registry, tunes, weights
 from ..base import Model
 from ..channelnorm import ChannelNorm
+from ..errors import UnknownModel
 from ..gdn import GDN, GdnAnalysis
 from ..layers import Attention, Branch, Residuals
 from ..tunes import PLAIN
 from .adversarial import AdversarialObjective
-from .data import Photos, find, read
+from .data import Photos, find, readable
 from .imitation import ImitationObjective, inherited
 from .linear import fits, linear_start, reordered
-from .loop import Settings, fit
+from .loop import OtherOptions, Settings, fit
 from .objective import TRANSFORMS, Objective
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
@@ -40,6 +41,13 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def _class(model: str) -> type[Any]:
+    try:
+        return registry.lookup(model)
+    except UnknownModel as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _known(tune: str) -> str:
@@ -119,17 +127,27 @@ def fit_command(
         raise typer.BadParameter("found without --transforms", param_hint="fitting, reorder")
     if (fitting or reorder) and start is not None:
         raise typer.BadParameter("found with --start", param_hint="fitting, reorder")
+    cls = _class(model)
     if threads:
         torch.set_num_threads(threads)
+    torch.backends.cudnn.allow_tf32 = False  # integers need more, and so does what is precise
     torch.set_flush_denormal(True)  # GDN squares what is small: a fifth of a step of cheng2020
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         torch.distributed.init_process_group()
     where = _device(device)
     torch.manual_seed(seed)
-    paths = find(data)
-    held = paths[:: max(2, len(paths) // HELD_OUT)][:HELD_OUT]
-    photos = Photos([p for p in paths if p not in held], patch, where)
-    cls = registry.lookup(model)
+    try:
+        paths = find(data)
+        held = paths[:: max(2, len(paths) // HELD_OUT)][:HELD_OUT]
+        photos = Photos([p for p in paths if p not in held], patch, where)
+        crops = [_middle(readable(p), 384).to(where) for p in held]
+        crops = [crop for crop in crops if crop.numel()]
+        if not crops:
+            raise ValueError(
+                f"data: found no photo of at least 64 x 64 pixels in {len(held)} held out"
+            )
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="data") from error
     network = cls(cls.configure()).to(where)
     taught: Model | None = None
     known: dict[str, torch.Tensor] = {}
@@ -139,7 +157,7 @@ def fit_command(
         if fitting:
             known |= fits(network, other)
     elif teacher is not None:
-        taught = registry.lookup(teacher)(registry.lookup(teacher).configure()).to(where)
+        taught = _class(teacher)(_class(teacher).configure()).to(where)
         taught.load_state_dict(weights.thaw(weights.find(teacher).path))
         known = inherited(network, taught)
     if start is not None:
@@ -160,8 +178,6 @@ def fit_command(
         for module in network.modules():
             if isinstance(module, BLOCKS):
                 module.compile()
-    crops = [_middle(read(p), 384).to(where) for p in held]
-    crops = [crop for crop in crops if crop.numel()]
     settings = Settings(
         minutes=minutes,
         rate=rate,
@@ -181,7 +197,10 @@ def fit_command(
         objective = AdversarialObjective(network, precise)
     else:
         objective = Objective(network, rate_only, precise, tune)
-    fit(objective.to(where), photos, crops, settings, out)
+    try:
+        fit(objective.to(where), photos, crops, settings, out)
+    except OtherOptions as error:
+        raise typer.BadParameter(str(error), param_hint="out") from error
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
@@ -206,7 +225,8 @@ def average(
         for name, t in states[0]["average"].items()
     }
     spent = {key: sum(state[key] for state in states) for key in ("step", "elapsed")}
-    torch.save({"average": mean, **spent}, out)
+    torch.save({"average": mean, **spent}, out.with_suffix(".tmp"))
+    os.replace(out.with_suffix(".tmp"), out)
 
 
 @app.command()
@@ -214,7 +234,10 @@ def export(
     model: Annotated[str, typer.Argument(help="A registered model name.")],
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of `fit`.")],
     folder: Annotated[Path, typer.Option(help="Where to write the weights.")] = WEIGHTS,
-    generation: Annotated[int, typer.Option(min=1, help="Higher ones are the default.")] = 1,
+    generation: Annotated[
+        int | None,
+        typer.Option(min=1, help="The highest is used; by default one more than is installed."),
+    ] = None,
     notes: Annotated[str, typer.Option(help="How they were made; kept in the file.")] = "",
     tune: _Tune = PLAIN,
     digits: Annotated[
@@ -222,13 +245,16 @@ def export(
     ] = 10,
 ) -> None:
     """Write the averaged weights of a checkpoint as integers and 16-bit floats."""
-    cls = registry.lookup(model)
+    cls = _class(model)
     network = cls(cls.configure())
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     network.load_state_dict(state["average"])
     history = f"{state['step']} steps in {state['elapsed'] / 60:.0f} minutes. {notes}".strip()
     if digits < 10:
         weights.shorten(network, digits)
+    if generation is None:
+        before = [f.generation for f in weights.installed(model) if f.tune == tune]
+        generation = max(before, default=0) + 1
     told = {"notes": history}
     found = weights.export(network, folder, generation=generation, notes=told, tune=tune)
     typer.echo(f"{found.path} {found.path.stat().st_size} bytes")

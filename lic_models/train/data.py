@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,13 +13,14 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-__all__ = ["Photos", "find", "read"]
+__all__ = ["Photos", "find", "read", "readable"]
 
 SUFFIXES = {".avif", ".bmp", ".jpg", ".jpeg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 SHRINK_MAX = 1.8  # random downscaling hides the coding artefacts of the training files
 HALVED = 0.4  # share of crops that get chroma of half the resolution, as most cameras store it
 GRAINY = 0.35  # share of crops that get grain: training files have lost theirs
 GRAIN_MAX = 5 / 255  # standard deviation
+WITHOUT_WHITE = ("I", "F")  # modes of numbers of any size
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -31,24 +33,47 @@ def find(folders: Sequence[Path]) -> list[Path]:
 
 
 def read(path: Path) -> Tensor:
-    """Return an image as uint8 (3, H, W), channels innermost in memory."""
-    with Image.open(path) as image:
-        pixels = np.array(image.convert("RGB"))
+    """Return an image as uint8 (3, H, W), channels innermost in memory.
+
+    Opacity is left out, 16 bits become 8. Raises ValueError if it cannot be read, or if its mode
+    does not say what is white.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode in WITHOUT_WHITE:
+                raise ValueError(f"mode: found {image.mode}, which does not say what is white")
+            if image.mode.startswith("I;16"):
+                grey = (np.asarray(image) / 257).round().astype(np.uint8)
+                pixels = np.stack([grey] * 3, 2)
+            else:
+                pixels = np.array(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: {error}") from error
     return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def readable(path: Path) -> Tensor:
+    """Return what `read` does, or of a file that it cannot read, with a warning, no pixels."""
+    try:
+        return read(path)
+    except ValueError as error:
+        warnings.warn(f"left out: {error}", stacklevel=2)
+        return torch.empty(3, 0, 0, dtype=torch.uint8)
 
 
 class Photos:
     """Random crops from photos kept as uint8.
 
     Args:
-        paths: image files, each at least `patch` pixels on both sides (smaller ones are left out).
+        paths: image files; those that cannot be read are left out, with a warning, and those of
+            less than `patch` pixels on a side.
         patch: edge of a crop in pixels.
         device: where photos are kept and crops are made.
     """
 
     def __init__(self, paths: Sequence[Path], patch: int, device: torch.device) -> None:
         with ThreadPoolExecutor() as pool:
-            photos = [p for p in pool.map(read, paths) if min(p.shape[1:]) >= patch]
+            photos = [p for p in pool.map(readable, paths) if min(p.shape[1:]) >= patch]
         self.photos = [p.to(device) for p in photos]
         if not self.photos:
             raise ValueError(f"data: found no photo of at least {patch} x {patch} pixels")

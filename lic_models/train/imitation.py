@@ -54,6 +54,9 @@ class ImitationObjective(Objective):
         found, allowed = _widths(model), _widths(teacher)
         if found != allowed:
             raise ValueError(f"widths: found {found}, allowed are the teacher's {allowed}")
+        student: Any = model
+        for gain in (student.gain, student.inverse_gain):  # inherited, and not used here
+            gain.requires_grad_(False)
         self._teacher = (teacher.eval().requires_grad_(False),)  # no part of the state
 
     def forward(self, x: Tensor, level: Tensor, noise: bool = True) -> dict[str, Tensor]:

@@ -6,7 +6,8 @@ import csv
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,17 @@ from .adversarial import AdversarialObjective
 from .data import Photos
 from .objective import TRANSFORMS, Objective
 
-__all__ = ["Settings", "evaluate", "fit"]
+__all__ = ["OtherOptions", "Settings", "evaluate", "fit"]
 
 SOAP_MOST = 520  # channels that SOAP finds a basis for; with more, that side stays as it is
 RESTORING = "lrp"  # residual prediction: its layers sum as many inputs as strided ones do
 CRITIC = 0.3  # factor on the learning rate for the discriminator
+FIXED = ("entropy", "chain", "soap")  # settings that the state of the optimisers depends on
 EVALUATE_AT = (500, 2500, 5000, 7500, 10000)  # levels
+
+
+class OtherOptions(ValueError):
+    """A run was resumed with options that do not go with its checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +145,10 @@ class _Critic:
             objective.discriminator.parameters(), CRITIC * settings.rate, betas=(0.5, 0.9)
         )
 
-    def learn(self, x: Tensor, out: dict[str, Tensor]) -> None:
+    def learn(self, x: Tensor, out: dict[str, Tensor], rate: float) -> None:
         """Take one step on images and what the codec made of them."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = CRITIC * rate
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(self.objective.judge(x, out))
         self.optimizer.step()
@@ -184,9 +192,10 @@ class _Run:
 
     def learn(self, forward: nn.Module, x: Tensor, level: Tensor) -> None:
         """Take one step on images (B, 3, H, W) at levels (B,); a non-finite gradient is skipped."""
-        factor = _scale(self.settings, self.step, self.elapsed / (self.settings.minutes * 60))
+        progress = self.elapsed / (self.settings.minutes * 60)
+        rate = self.settings.rate * _scale(self.settings, self.step, progress)
         for group in (group for each in self.optimizers for group in each.param_groups):
-            group["lr"] = self.settings.rate * group["factor"] * factor
+            group["lr"] = rate * group["factor"]
         out = forward(x, level)
         loss = out["loss"]
         self.objective.zero_grad(set_to_none=True)
@@ -199,7 +208,7 @@ class _Run:
             self.losses.append(float(loss.detach()))
             self.norms.append(float(norm))
             if self.critic is not None:
-                self.critic.learn(x, out)
+                self.critic.learn(x, out, rate)
         self.step += 1
 
     def log(self, held_out: list[Tensor], path: Path) -> None:
@@ -232,14 +241,29 @@ class _Run:
             "optimizers": [each.state_dict() for each in self.optimizers],
             "step": self.step,
             "elapsed": self.elapsed,
+            "options": self.options(),
         }
         if self.critic is not None:
             state["critic"] = self.critic.state_dict()
         torch.save(state, path.with_suffix(".tmp"))
         os.replace(path.with_suffix(".tmp"), path)
 
+    def options(self) -> dict[str, Any]:
+        """What a run cannot change on its way."""
+        return {
+            "objective": type(self.objective).__name__,
+            "tune": self.objective.tune,
+            "rate_only": self.objective.rate_only,
+            **{name: getattr(self.settings, name) for name in FIXED},
+        }
+
     def load(self, path: Path) -> None:
+        """Go on from a checkpoint; raises OtherOptions if this run is of another kind."""
         state = torch.load(path, map_location="cpu", weights_only=True)
+        before = state.get("options", {})
+        for name, value in self.options().items():
+            if before.get(name, value) != value:
+                raise OtherOptions(f"{name}: found {value}, allowed to go on is {before[name]}")
         self.objective.model.load_state_dict(state["model"])
         self.averaged.model.load_state_dict(state["average"])
         self.ema.n_averaged.copy_(state["averaged"])  # at 0 the average would start afresh
@@ -253,7 +277,10 @@ class _Run:
 def fit(
     objective: Objective, photos: Photos, held_out: list[Tensor], settings: Settings, folder: Path
 ) -> Path:
-    """Train until the time is up; returns the checkpoint. Resumes if the folder has one."""
+    """Train until the time is up; returns the checkpoint. Resumes if the folder has one.
+
+    Raises OtherOptions if that was of another kind.
+    """
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     if world > 1 and isinstance(objective, AdversarialObjective):
         raise ValueError(f"adversarial training: found {world} processes, allowed is 1")
@@ -270,7 +297,8 @@ def fit(
     budget = settings.minutes * 60
     last = time.monotonic()
     began = last - run.elapsed
-    with tqdm(total=round(budget), initial=round(run.elapsed), unit="s", disable=rank > 0) as bar:
+    show = tqdm(total=round(budget), initial=round(run.elapsed), unit="s", disable=rank > 0)
+    with show as bar, _saved(run, checkpoint, rank):
         while run.elapsed < budget:
             x = photos.batch(settings.batch, random).contiguous(memory_format=torch.channels_last)
             run.learn(forward, x, _levels(settings.batch, random).to(device))
@@ -282,6 +310,17 @@ def fit(
                 run.log(held_out, folder / "log.csv")
                 last = time.monotonic()  # sequential models take a while
     return checkpoint
+
+
+@contextmanager
+def _saved(run: _Run, checkpoint: Path, rank: int) -> Iterator[None]:
+    """Lose nothing to who interrupts."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if rank == 0:
+            run.save(checkpoint)
+        raise
 
 
 def _agreed(elapsed: float, device: torch.device, world: int) -> float:

@@ -5,6 +5,8 @@ A large image is cut into tiles whose symbols are coded independently.
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
@@ -286,7 +288,17 @@ class Codec:
         return self.decode_tensor(unpack(data))[None].float() / 255
 
 
+_loading = threading.Lock()  # threads that want the same weights wait for one of them
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(
+        before=_loading.acquire,
+        after_in_parent=_loading.release,
+        after_in_child=_loading.release,
+    )
+
+
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # whatever the first caller's mode: gradients pass through weights
 def _load(found: weights.Found, device: torch.device) -> Codec:
     return Codec(weights.load(found, device), found.fingerprint, device, found.tune)
 
@@ -298,5 +310,7 @@ def load(
 
     Raises UnknownModel, WeightsNotFound, WeightsError, or ValueError for another tune.
     """
-    found = weights.find(registry.model_name(name), fingerprint, known(tune))
-    return _load(found, choose(device))
+    where = choose(device)
+    with _loading:
+        found = weights.find(registry.model_name(name), fingerprint, known(tune))
+        return _load(found, where)

@@ -1,7 +1,7 @@
 """Where a codec runs, and what a forked process must do without.
 
 Neither OpenMP's threads nor CUDA's state outlive a fork: the child would wait for threads that are
-gone. A child of a process that has a codec therefore computes on one thread, and takes the CPU
+gone. A child of a process that has used torch therefore computes on one thread, and takes the CPU
 unless told otherwise, as the workers of a data loader should.
 """
 
@@ -11,31 +11,38 @@ import os
 
 import torch
 
-__all__ = ["choose"]
+__all__ = ["choose", "forked"]
 
 _forked = False
 
 
-def _after_fork() -> None:
+def forked() -> None:
+    """Say that this process has come of one that may have used torch; only the first time counts.
+
+    Those who knew of the fork before this module was there call it.
+    """
     global _forked
-    _forked = True
-    torch.set_num_threads(1)
+    if not _forked:
+        _forked = True
+        torch.set_num_threads(1)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=forked)
 
 
 def choose(name: str) -> torch.device:
-    """Return the device of that name; "auto" is the first CUDA device if there is one.
+    """Return the device of that name; "auto" is the current CUDA device if there is one.
 
     Raises ValueError if it is not at hand.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() and not _forked else "cpu")
+        name = "cuda" if torch.cuda.is_available() and not _forked else "cpu"
     try:
         device = torch.device(name)
         torch.empty(0, device=device, dtype=torch.float64)  # which integers may need
     except (RuntimeError, AssertionError, TypeError) as error:  # torch without CUDA asserts
         raise ValueError(f"device: found {name!r}, allowed is auto, cpu or one at hand") from error
+    if device.type == "cuda" and device.index is None:  # another may be current when it is used
+        return torch.device("cuda", torch.cuda.current_device())
     return device

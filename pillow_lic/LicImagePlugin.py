@@ -6,6 +6,7 @@ stays unimported, until `load`.
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any
@@ -95,11 +96,18 @@ class LicImageFile(ImageFile.ImageFile):
                 raise self._fp.ex
             self.fp = self._fp
             self._frame, self._preview = frame, None
+            # What a caller has made of the frame before, in place, may have another size and mode.
+            self._im, self._mode = None, _shown(self.header)
             whole = 0, 0, self.header.width, self.header.height
             left, upper, right, lower = self._region or whole
             self._size = right - left, lower - upper
             self.info["duration"] = self._timing.durations[frame]
             self.tile = [ImageFile._Tile("lic", (0, 0, *self.size), self._parts_at, ())]
+
+    @property
+    def timing(self) -> container.Timing | None:
+        """How a sequence plays; None of a still."""
+        return self._timing
 
     def tell(self) -> int:
         """Return the number of the current frame."""
@@ -235,7 +243,7 @@ class LicImageFile(ImageFile.ImageFile):
 
     def _read_parts(self) -> None:
         """Read and check all parts before Pillow allocates pixels for what the header claims."""
-        if self._region is None:  # what Pillow has checked is the size alone
+        if self._region is None and worked(self.size) != self.size:  # Pillow has seen the size
             Image._decompression_bomb_check(worked(self.size))
         if self._region is None or ImageFile.LOAD_TRUNCATED_IMAGES:
             parts = self._whole()
@@ -243,6 +251,17 @@ class LicImageFile(ImageFile.ImageFile):
             parts = self._some(self._region)
         args = (self.header, parts, self.device, self._region, self.on_tile)
         self.tile = [self.tile[0]._replace(args=args)]
+
+    def _ensure_mutable(self) -> None:
+        """Let Pillow save an image over its own file: later frames are read as they are written."""
+        if self.is_animated and self.fp is not None:
+            with self._lock:
+                held = self.fp
+                held.seek(0)
+                self.fp = self._fp = io.BytesIO(held.read())
+                if self._exclusive_fp:
+                    held.close()
+        super()._ensure_mutable()
 
     def load_seek(self, pos: int) -> None:
         """Tell Pillow that the file is needed: without this, `Parser` decodes without one."""

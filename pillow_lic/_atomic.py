@@ -27,7 +27,9 @@ def replacing(target: Path) -> Iterator[Path]:
         return
     target = Path(os.path.realpath(target))  # a link stays one
     # The suffix stays last, because savers choose the format by it.
-    stem = os.fsdecode(os.fsencode(target.stem)[:NAMED])
+    stem = target.stem
+    while len(os.fsencode(stem)) > NAMED:  # by characters: systems refuse halves of them
+        stem = stem[:-1]
     temporary = target.with_name(f".{stem}.{secrets.token_hex(4)}{target.suffix}")
     try:
         yield temporary

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from . import alpha
+from . import _forks, alpha
 from ._modes import narrow
 from ._rate import Target, guess, search
 from .container import Header, Parts, Timing, write_frames
@@ -59,6 +59,7 @@ def translated(task: str) -> Iterator[None]:
         from lic_models import errors
     except ImportError as error:
         raise ModelError(f"{task} needs the package lic_models: {error}") from error
+    _forks.tell()
     try:
         yield
     except _Raised as raised:

@@ -39,9 +39,10 @@ def data_folder() -> Path:
 
 
 def _thumbnailer() -> str:
-    python = shlex.quote(sys.executable)
+    python = shlex.quote(sys.executable).replace("%", "%%")
     command = f"{python} -m pillow_lic thumbnail --overwrite --size %s %i %o"
-    return f"[Thumbnailer Entry]\nTryExec={python}\nExec={command}\nMimeType=image/x-lic;\n"
+    where = sys.executable  # a path as it is, while Exec is a command line
+    return f"[Thumbnailer Entry]\nTryExec={where}\nExec={command}\nMimeType=image/x-lic;\n"
 
 
 def _refresh(folder: Path) -> None:

@@ -98,7 +98,12 @@ def pixels(images: Iterable[Image.Image]) -> list[Pixels]:
             plain.append(len(found))
         stored = storable(image)
         kind = np.uint16 if stored.mode == "I;16" else np.uint8
-        found.append(np.array(stored, kind).reshape(stored.height, stored.width, -1))
+        samples = np.array(stored, kind).reshape(stored.height, stored.width, -1)
+        clear = image.info.get("transparency")
+        if image.mode.startswith("I;16") and type(clear) is int:  # the one colour to see through
+            opaque = np.where(samples == clear, 0, 65535).astype(np.uint16)
+            samples = np.concatenate([samples, opaque], 2)
+        found.append(samples)
     if any(found[at].itemsize == 2 for at in plain):
         for at in plain:
             found[at] = found[at].astype(np.uint16)

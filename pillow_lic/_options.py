@@ -16,7 +16,7 @@ from PIL import Image
 from . import _rate
 from .header import MODEL_DEFAULT, TILE_MAX, TILE_UNIT, Box, worked
 
-__all__ = ["effort", "encoding", "fits", "inside", "metadata", "tile_edge", "tune"]
+__all__ = ["check_size", "effort", "encoding", "fits", "inside", "metadata", "tile_edge", "tune"]
 
 ONE_TILE_MAX = 2 << 20  # pixels; larger images are cut, which bounds the memory of a decoder
 TILE = 1024
@@ -100,6 +100,13 @@ def inside(region: object, size: tuple[int, int]) -> Box:
     if not fits((left, upper, right, lower), size):
         raise ValueError(problem)
     return left, upper, right, lower
+
+
+def check_size(region: Box, size: tuple[int, int]) -> None:
+    """Apply Pillow's limit on decompression bombs to what an image, or a region, takes."""
+    left, upper, right, lower = region
+    box = right - left, lower - upper
+    Image._decompression_bomb_check(worked(size) if box == size else box)
 
 
 def metadata(options: Mapping[str, Any], image: Image.Image) -> dict[str, bytes]:

@@ -67,6 +67,9 @@ def read(data: bytes, mode: str) -> Image.Image | None:
         with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
             if max(image.size) > EDGE_MAX:
                 return None
-            return image.convert(mode)
+            if mode != "I;16":
+                return image.convert(mode)
+            wide = image.convert("L").convert("I").point(lambda value: value * 257)
+            return wide.convert(mode)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None  # whoever made it: the picture itself is still there

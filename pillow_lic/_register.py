@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from PIL import Image
 
-from . import _imageio
+from . import _forks, _imageio  # noqa: F401  forks are noted from here on
 from .header import SIGNATURE
 
 if TYPE_CHECKING:

@@ -36,6 +36,7 @@ METADATA = {"i": "icc_profile", "e": "exif", "x": "xmp"}
 PREVIEW = "p"
 ANCILLARY = {**METADATA, PREVIEW: "preview"}  # in writing order
 METADATA_MAX = 64 << 20
+ANCILLARY_MAX = 1024  # parts, unknown ones among them
 
 
 class Parts(NamedTuple):
@@ -113,6 +114,24 @@ def _read_whole(fp: IO[bytes], tag: str, limit: int) -> bytes:
     return part.data
 
 
+def _ancillary(fp: IO[bytes]) -> Iterator[str]:
+    """Yield the tags of the parts before the image data; who gets one reads or skips its part."""
+    for count in range(ANCILLARY_MAX + 1):
+        tag = _read_tag(fp)
+        if not tag.islower():
+            if tag:
+                fp.seek(-1, 1)
+            return
+        if count < ANCILLARY_MAX:
+            yield tag
+    raise FormatError(f"ancillary parts: found more, allowed are {ANCILLARY_MAX}")
+
+
+def _skip_ancillary(fp: IO[bytes], tag: str) -> None:
+    length, _ = _read_length(fp, tag, METADATA_MAX)
+    fp.seek(length + CRC.size, 1)
+
+
 def _add(metadata: dict[str, bytes], tag: str, data: bytes) -> None:
     if tag in metadata:
         raise FormatError(f"part {tag}: found twice, allowed is once")
@@ -121,17 +140,16 @@ def _add(metadata: dict[str, bytes], tag: str, data: bytes) -> None:
 
 
 def read_metadata(fp: IO[bytes], *, tolerant: bool = False) -> dict[str, bytes]:
-    """Read the known parts between the header and the image data, and the next tag.
+    """Read the known parts between the header and the image data.
 
     Unknown parts and the preview are skipped unread. `tolerant` leaves out damaged parts instead
     of raising.
     """
     metadata: dict[str, bytes] = {}
     try:
-        while (tag := _read_tag(fp)).islower():
+        for tag in _ancillary(fp):
             if tag not in METADATA:
-                length, _ = _read_length(fp, tag, METADATA_MAX)
-                fp.seek(length + CRC.size, 1)
+                _skip_ancillary(fp, tag)
             elif tolerant:
                 part = _read_part(fp, tag, METADATA_MAX)
                 if part.intact:
@@ -147,12 +165,11 @@ def read_metadata(fp: IO[bytes], *, tolerant: bool = False) -> dict[str, bytes]:
 def read_preview(fp: IO[bytes]) -> bytes | None:
     """Read the preview from where the parts begin; None if there is none or it is damaged."""
     try:
-        while (tag := _read_tag(fp)).islower():
+        for tag in _ancillary(fp):
             if tag == PREVIEW:
                 part = _read_part(fp, tag, METADATA_MAX)
                 return part.data if part.intact else None
-            length, _ = _read_length(fp, tag, METADATA_MAX)
-            fp.seek(length + CRC.size, 1)
+            _skip_ancillary(fp, tag)
     except (FormatError, TruncatedError):
         pass  # `load` will say what is wrong
     return None
@@ -178,18 +195,14 @@ def _skip_part(fp: IO[bytes], header: Header, tag: str, index: int = 0) -> None:
 def _start(fp: IO[bytes], header: Header, *, skip: bool) -> tuple[dict[str, bytes], Timing | None]:
     """Read or skip the ancillary parts, and read the timing of a sequence."""
     metadata: dict[str, bytes] = {}
-    while (tag := _read_tag(fp)).islower():
+    for tag in _ancillary(fp):
         if skip:
-            length, _ = _read_length(fp, tag, METADATA_MAX)
-            fp.seek(length + CRC.size, 1)
+            _skip_ancillary(fp, tag)
         else:
             _add(metadata, tag, _read_whole(fp, tag, METADATA_MAX))
-    timing = None
-    if header.sequence:
-        timing = Timing.unpack(_expect(fp, header, "F", found=tag))
-    elif tag:
-        fp.seek(-1, 1)
-    return metadata, timing
+    if not header.sequence:
+        return metadata, None
+    return metadata, Timing.unpack(_expect(fp, header, "F", found=_read_tag(fp)))
 
 
 def read_timing(fp: IO[bytes], header: Header) -> Timing | None:

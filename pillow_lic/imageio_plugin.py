@@ -1,7 +1,8 @@
 """imageio's plugin: arrays in and out, 16 bits included, on a device of one's choice.
 
 imageio loads this by name when it meets a `.lic` file; `pillow_lic.register()` has told it where.
-Errors in a file are `pillow_lic.LicError`, bad arguments ValueError.
+Errors in a file are `pillow_lic.LicError`, bad arguments ValueError; Pillow's limit on
+decompression bombs holds.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class LicPlugin(PluginV3):
         head, file = self._header, self.request.get_file()
         whole = 0, 0, head.width, head.height
         box = whole if region is None else _options.inside(region, whole[2:])
+        _options.check_size(box, whole[2:])
         file.seek(self._start)
         if frame or region is not None:
             every = self._parts(frame, None if region is None else head.near(box))

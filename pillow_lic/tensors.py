@@ -62,13 +62,14 @@ def read(source: Source, *, device: str = "auto", region: Box | None = None) -> 
     """Return the pixels of a file, or of a region (left, upper, right, lower): (C, H, W).
 
     C is 1, 2, 3 or 4, for the modes L, LA, RGB and RGBA; uint8, or uint16 if the file has 16 bits
-    per sample. Raises LicError.
+    per sample. Raises LicError, and `PIL.Image.DecompressionBombError` as `PIL.Image.open` does.
     """
     header, parts = LicFile.load(source)
     with _codec.translated("decoding"):
         codec = _codec.codec_of(header, device)
         size = header.width, header.height
         left, upper, right, lower = _options.inside(region, size) if region else (0, 0, *size)
+        _options.check_size((left, upper, right, lower), size)
         rgb = codec.decode_tensor(_coded(header, parts), (upper, left, lower, right))
         return _channels(rgb, header, parts, (left, upper, right, lower))
 
@@ -76,10 +77,12 @@ def read(source: Source, *, device: str = "auto", region: Box | None = None) -> 
 def decode(files: Sequence[LicFile], device: str = "auto") -> list[Tensor]:
     """Return the pixels of several files, as `read` does; equal sizes share a synthesis.
 
-    Raises LicError.
+    Raises as `read` does.
     """
     groups: dict[tuple[int, bytes], list[int]] = {}
     for at, (header, _) in enumerate(files):
+        whole = 0, 0, header.width, header.height
+        _options.check_size(whole, whole[2:])
         groups.setdefault((header.model, header.fingerprint), []).append(at)
     out: dict[int, Tensor] = {}
     with _codec.translated("decoding"):
@@ -110,6 +113,8 @@ def write(
     options are those of `save`. Raises ValueError for a bad argument; a write that fails leaves
     what a path held before.
     """
+    if not isinstance(x, torch.Tensor):
+        raise ValueError(f"x: found {type(x).__name__}, allowed is a tensor")
     if x.dim() != 3 or x.shape[0] != 3 or 0 in x.shape:
         raise ValueError(f"x: found a tensor of shape {tuple(x.shape)}, allowed is (3, H, W)")
     depth = (16 if x.dtype == torch.uint16 else 8) if bit_depth is None else bit_depth
@@ -177,7 +182,8 @@ def _coded(header: Header, parts: Parts) -> Coded:
 def _channels(rgb: Tensor, header: Header, parts: Parts, region: Box) -> Tensor:
     """Make of decoded colours what the mode says."""
     if header.mode == "RGB" and header.depth == 8:
-        return rgb.clone()  # one that a caller may change in place
+        # one that a caller may change in place, and view
+        return rgb.clone(memory_format=torch.contiguous_format)
     if header.mode.startswith("L"):
         rgb = (rgb.to(torch.int32).sum(0, keepdim=True) + 1).div(3, rounding_mode="floor")
     planes = [rgb]

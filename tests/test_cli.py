@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -58,10 +59,11 @@ def test_bad_option(png: Path, option: str, value: str, allowed: str) -> None:
     ("option", "value", "allowed"),
     [("--model", "jpeg", "tiny (0)"), ("--device", "abacus", "auto, cpu")],
 )
-def test_bad_value_found_on_the_way(png: Path, option: str, value: str, allowed: str) -> None:
-    result = run("encode", png, *TINY, option, value, code=1)
+def test_what_is_not_there(png: Path, option: str, value: str, allowed: str) -> None:
+    result = run("encode", png, *TINY, option, value, code=2)
     assert value in result.stderr
     assert allowed in result.stderr
+    run("encode", png, *TINY, "--quality", 50, "--target-bpp", 1, code=2)
     assert names(png.parent) == {"one.png"}
 
 
@@ -144,9 +146,56 @@ def test_bad_input_does_not_stop_the_others(png: Path, tmp_path: Path) -> None:
 
 def test_two_results_in_one_place(png: Path, tmp_path: Path) -> None:
     picture().save(tmp_path / "one.bmp")
-    result = run("encode", png, tmp_path / "one.bmp", *TINY, code=2)
-    assert "would both become" in result.output
-    assert names(tmp_path) == {"one.png", "one.bmp"}
+    picture("L").save(tmp_path / "two.png")
+    result = run("encode", png, tmp_path / "one.bmp", tmp_path / "two.png", *TINY, code=1)
+    assert "one.png and" in result.stderr
+    assert "one.bmp would both become" in result.stderr
+    assert names(tmp_path) == {"one.png", "one.bmp", "one.lic", "two.png", "two.lic"}
+
+
+def test_going_on_where_one_stopped(png: Path, tmp_path: Path) -> None:
+    """With everything that the shell's star finds."""
+    run("encode", png, *TINY)
+    before = (tmp_path / "one.lic").read_bytes()
+    picture("L").save(tmp_path / "two.png")
+    found = sorted(tmp_path.iterdir())
+    result = run("encode", *found, *TINY, "--skip-existing", "--quality", 3)
+    assert "skipped 2" in result.stderr
+    assert (tmp_path / "one.lic").read_bytes() == before
+    assert names(tmp_path) == {"one.png", "one.lic", "two.png", "two.lic"}
+    result = run("decode", tmp_path / "one.lic", tmp_path / "two.lic", "--skip-existing")
+    assert "skipped 2" in result.stderr
+
+
+def test_malformed_exif(tmp_path: Path) -> None:
+    """A resolution unit that does not fit its type, beside an orientation that does."""
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x02"
+    exif += b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0" + b"\x01\x28\0\x04\0\0\0\x01\0\x01\x11\x70"
+    exif += b"\0\0\0\0"
+    picture().save(tmp_path / "a.jpg", exif=exif)
+    run("encode", tmp_path / "a.jpg", *TINY)
+    with Image.open(tmp_path / "a.lic") as image:
+        assert image.size == (24, 40)
+    run("encode", tmp_path / "a.jpg", *TINY, "--keep-metadata", "--overwrite")
+    run("decode", tmp_path / "a.lic", "-o", tmp_path / "a.bmp")
+    run("thumbnail", tmp_path / "a.lic", tmp_path / "a.png")
+    for name in ("a.bmp", "a.png"):
+        with Image.open(tmp_path / name) as image:
+            assert image.size == (24, 40)
+
+
+def test_long_names(tmp_path: Path) -> None:
+    """As long as systems allow, whose letters take several bytes each."""
+    name = "写" * 80
+    picture().save(tmp_path / f"{name}.png")
+    run("encode", tmp_path / f"{name}.png", *TINY)
+    assert names(tmp_path) == {f"{name}.png", f"{name}.lic"}
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="may write anywhere")
+def test_folders_that_cannot_be_written_to(png: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert "written to" in run("encode", png, *TINY, code=1).stderr
 
 
 def test_file_where_a_directory_should_be(png: Path, tmp_path: Path) -> None:

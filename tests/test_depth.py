@@ -52,6 +52,20 @@ def test_grey_of_16_bits(mode: str):
     assert tensors.read(io.BytesIO(data)).dtype == torch.uint16
 
 
+def test_the_colour_to_see_through(tmp_path: Path):
+    """A 16-bit PNG may have one; where it is the file is clear."""
+    pixels = ramp(1)[..., 0]
+    pixels[10:20, 10:30] = 4000
+    Image.fromarray(pixels).save(tmp_path / "a.png", transparency=4000)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "I;16"
+        found = opened(lic(image))
+    assert (found.mode, found.info["bit_depth"]) == ("LA", 16)
+    opacity = np.asarray(found)[..., 1]
+    assert np.array_equal(opacity == 0, pixels == 4000)
+    assert set(np.unique(opacity)) == {0, 255}
+
+
 def test_integers_take_the_depth_that_they_need():
     wide = Image.fromarray(ramp(1)[..., 0].astype(np.int32))
     assert wide.mode == "I"

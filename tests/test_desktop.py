@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 from commands import TINY, names, run
 from PIL import Image
 from samples import EXIF, distance, lic, picture
@@ -24,6 +27,15 @@ def test_thumbnail(tmp_path: Path):
     assert names(tmp_path) == {"a.lic", "a.png", "odd name.out"}
     source.write_bytes(lic(picture("RGB", (300, 200)), exif=b"not a TIFF"))
     run("thumbnail", source, tmp_path / "a.png", "--overwrite")
+
+
+def test_thumbnail_of_16_bits(tmp_path: Path):
+    wide = np.linspace(20000, 65535, 600 * 900).reshape(600, 900).astype(np.uint16)
+    (tmp_path / "a.lic").write_bytes(lic(Image.fromarray(wide), preview=256))
+    run("thumbnail", tmp_path / "a.lic", tmp_path / "a.png", "--size", 60)
+    with Image.open(tmp_path / "a.png") as small:
+        assert small.size == (60, 40)
+        assert abs(np.asarray(small).astype(float).mean() - wide.mean()) < 600
 
 
 def test_desktop(tmp_path: Path):
@@ -49,7 +61,9 @@ def test_the_thumbnailer_works(tmp_path: Path):
     picture("RGB", (300, 200)).save(tmp_path / "a.png")
     run("encode", tmp_path / "a.png", *TINY, "--preview", 128)
     values = {"%s": "64", "%i": str(tmp_path / "a.lic"), "%o": str(tmp_path / "thumb.png")}
-    subprocess.run([values.get(word, word) for word in line.split()], check=True)
+    assert f"\nTryExec={sys.executable}\n" in text
+    words = [word.replace("%%", "%") for word in shlex.split(line)]
+    subprocess.run([values.get(word, word) for word in words], check=True)
     with Image.open(tmp_path / "thumb.png") as small, Image.open(tmp_path / "a.png") as whole:
         assert small.size == (64, 43)
         assert distance(small, whole.resize(small.size)) < 5

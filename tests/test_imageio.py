@@ -52,6 +52,16 @@ def test_arrays(kind: type, shape: tuple[int, ...], tmp_path: Path) -> None:
     assert [each.shape for each in iio.imiter(path)] == [shape]
 
 
+def test_bombs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit of the plugin that imageio would otherwise take."""
+    data = lic(picture("RGB", (200, 200)), tile=64)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 64)
+    with pytest.raises(Image.DecompressionBombError):
+        iio.imread(data, extension=".lic")
+    found = iio.imread(data, extension=".lic", region=(0, 0, 50, 50))
+    assert found.shape == (50, 50, 3)
+
+
 def test_metadata_and_previews(tmp_path: Path) -> None:
     path = tmp_path / "a.lic"
     pixels = np.asarray(picture("RGB", (100, 60)))

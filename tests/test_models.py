@@ -7,6 +7,8 @@ import json
 import struct
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib import resources
 from typing import Any, ClassVar, cast
@@ -20,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from samples import photo
 
 import lic_models
+from lic_models import codec as codec_module
 from lic_models import coding, layers, registry, weights
 from lic_models import cost as costs
 from lic_models.base import Model
@@ -363,6 +366,22 @@ def test_weights_are_numbers(tmp_path):
     save_file(tensors, path, metadata)
     with pytest.raises(WeightsError, match=r"gain\.log"):
         weights.load(weights.Found("tiny", 9, digest, path), torch.device("cpu"))
+
+
+def test_threads_share_one_load(monkeypatch: pytest.MonkeyPatch):
+    loads = []
+    plain = weights.load
+
+    def slow(*arguments: Any) -> Model:
+        loads.append(1)
+        time.sleep(0.2)
+        return plain(*arguments)
+
+    monkeypatch.setattr(weights, "load", slow)
+    codec_module._load.cache_clear()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: lic_models.load("tiny", "cpu"), range(4)))
+    assert len(loads) == len({id(each) for each in found}) == 1
 
 
 def test_weights_path_adds_folders(tmp_path, monkeypatch: pytest.MonkeyPatch):

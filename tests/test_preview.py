@@ -32,6 +32,17 @@ def test_thumbnail_comes_from_the_preview(mode: str, no_network: None):
     assert distance(image, picture(mode, BIG).resize((128, 85))) < 5
 
 
+def test_thumbnails_of_16_bits(no_network: None):
+    """Pillow's own conversion leaves 8 bits where they are: black."""
+    ramp = np.linspace(20000, 65535, 400 * 600).reshape(400, 600).astype(np.uint16)
+    image = opened(lic(Image.fromarray(ramp), preview=True))
+    image.thumbnail((100, 100))  # much smaller ones of 16 bits Pillow cannot make
+    assert image.mode == "I;16"
+    found = np.asarray(image).astype(float)
+    assert abs(found.mean() - ramp.mean()) < 600
+    assert found.max() > 63000
+
+
 def test_a_thumbnail_that_is_too_large_is_decoded():
     image = opened(lic(picture("RGB", BIG), preview=64))
     image.thumbnail((300, 300))

@@ -6,6 +6,7 @@ import importlib
 import io
 import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 from commands import TINY, run
-from PIL import Image, ImageFile, ImageSequence
+from PIL import Image, ImageFile, ImageOps, ImageSequence
 from samples import EXIF, distance, opened, picture, split
 
 import pillow_lic
-from pillow_lic import container, errors, tensors
+from pillow_lic import _timing, container, errors, tensors
+from pillow_lic.header import pack_varint
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spec"))
 reference = importlib.import_module("reference")
@@ -227,7 +229,7 @@ def test_commands(tmp_path: Path):
     )
     run("encode", tmp_path / "a.gif", *TINY, "--quality", 90)
     with Image.open(tmp_path / "a.lic") as image:
-        assert (image.n_frames, image.info["loop"], image.info["duration"]) == (3, 3, 40)
+        assert (image.n_frames, image.info["loop"], image.info["duration"]) == (3, 4, 40)
     found = run("info", tmp_path / "a.lic", "--json").output
     assert '"frames": 3' in found
     run("verify", tmp_path / "a.lic")
@@ -256,6 +258,80 @@ def test_commands(tmp_path: Path):
             image.seek(2)
             assert image.info["duration"] == 60
             assert distance(image, source[2]) < 25
+
+
+def test_frames_changed_in_place():
+    """Whatever a caller makes of one frame, the next has its own size and mode."""
+    source = frames()
+    changes: tuple[Callable[[Image.Image], object], ...] = (
+        lambda frame: frame.thumbnail((16, 16)),
+        lambda frame: ImageOps.exif_transpose(frame, in_place=True),
+        lambda frame: frame.putalpha(128),
+        lambda frame: frame.draft(None, (16, 16)),
+    )
+    for change in changes:
+        image = opened(saved(source, exif=EXIF, preview=64))
+        for number, frame in enumerate(ImageSequence.Iterator(image)):
+            assert distance(frame.convert("RGB"), source[number]) < 25
+            change(frame)
+        image.seek(0)
+        assert distance(image, source[0]) < 25
+        image.seek(1)
+        image.draft(None, (16, 16))
+        image.load()
+        assert image.size == SIZE
+
+
+def test_saved_over_itself(tmp_path: Path):
+    path = tmp_path / "a.lic"
+    path.write_bytes(saved(frames()))
+    with Image.open(path) as image:
+        file = image.fp
+        image.save(path, save_all=True, quality=20, model="tiny")
+        assert file.closed
+    with Image.open(path) as image:
+        assert (image.n_frames, image.info["quality"]) == (3, 20)
+        image.seek(2)
+        assert distance(image, frames()[2]) < 40
+
+
+@pytest.mark.parametrize("loop", [None, 0, 1, 5])
+def test_play_counts(tmp_path: Path, loop: int | None):
+    """GIF counts repetitions, and without any plays once; `.lic` counts plays, 0 for ever."""
+    source = frames()
+    options = {} if loop is None else {"loop": loop}
+    source[0].save(tmp_path / "a.gif", save_all=True, append_images=source[1:], **options)
+    run("encode", tmp_path / "a.gif", *TINY)
+    with Image.open(tmp_path / "a.lic") as image:
+        assert image.info["loop"] == (1 if loop is None else loop + 1 if loop else 0)
+    run("decode", tmp_path / "a.lic", "-o", tmp_path / "b.gif")
+    with Image.open(tmp_path / "b.gif") as image:
+        assert image.info.get("loop") == loop
+
+
+def test_pictures_that_are_no_frames(tmp_path: Path):
+    """PNG may hold one for programs that cannot show the animation."""
+    source = frames()
+    source[0].save(
+        tmp_path / "a.png", save_all=True, append_images=source[1:], duration=70, default_image=True
+    )
+    run("encode", tmp_path / "a.png", *TINY)
+    with Image.open(tmp_path / "a.lic") as image:
+        assert image.n_frames == 2
+        assert image.info["duration"] == 70
+        assert distance(image, source[1]) < 25
+
+
+def test_a_million_frames_are_read_at_once():
+    """What is alike is read once: the times of an open are no way to keep a server busy."""
+    count = 1 << 20
+    calls = []
+    with pytest.MonkeyPatch.context() as patch:
+        plain = _timing.read_varint
+        patch.setattr(_timing, "read_varint", lambda *a: calls.append(1) or plain(*a))
+        found = _timing.Timing.unpack(b"\0" + pack_varint(count) + bytes(count))
+    assert len(found.durations) == count
+    assert len(calls) == 2
 
 
 def test_metadata_belongs_to_the_whole():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -45,6 +47,7 @@ SETTINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "another device by default": lambda: torch.device("meta"),
     "deterministic": _deterministic,
     "no_grad": torch.no_grad,
+    "inference": torch.inference_mode,
 }
 
 
@@ -78,6 +81,17 @@ def _tensors(model: Model) -> dict[str, torch.Tensor]:
         assert layer.frozen is not None
         rest |= {f"{name} {i}": tensor for i, tensor in enumerate(layer.frozen)}
     return rest
+
+
+def test_weights_loaded_in_inference_let_gradients_pass():
+    """Codecs are kept: the mode of who asked first would be that of all."""
+    code = (
+        "import io, torch, pillow_lic; from PIL import Image\n"
+        "image, file = Image.new('RGB', (64, 64), 'teal'), io.BytesIO()\n"
+        "with torch.inference_mode(): image.save(file, 'LIC', model='tiny')\n"
+        "image.save(file, 'LIC', model='tiny', effort=1)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

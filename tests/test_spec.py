@@ -70,6 +70,7 @@ def test_parts():
         limit = base["tile_bytes_base"] + base["tile_bytes_per_pixel"] * pixels
         assert container._limit(whole, "T", index) == limit
     assert base["metadata_bytes_max"] == container.METADATA_MAX
+    assert base["ancillary_max"] == container.ANCILLARY_MAX
     assert base["ancillary"] == list(container.ANCILLARY)
     assert base["critical"] == ["F", "A", "T"]
     assert base["frames_max"] == _timing.FRAMES_MAX

@@ -94,7 +94,23 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("a.lic", b"before")]
 
 
+def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Pillow's limit holds without Pillow, too; a region counts as what it is."""
+    path = tmp_path / "a.lic"
+    path.write_bytes(lic(picture("RGB", (200, 200)), tile=64))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 64)
+    with pytest.raises(Image.DecompressionBombError):
+        tensors.read(path)
+    with pytest.raises(Image.DecompressionBombError):
+        tensors.decode([tensors.LicFile.load(path)])
+    found = tensors.read(path, region=(0, 0, 50, 50))
+    assert found.shape == (3, 50, 50)
+    assert found.is_contiguous()
+
+
 def test_errors(tmp_path: Path):
+    with pytest.raises(ValueError, match="found ndarray"):
+        tensors.write(tmp_path / "a.lic", np.zeros((3, 4, 4)))  # type: ignore[arg-type]
     data = lic(picture("RGB", (70, 60)))
     with pytest.raises(errors.TruncatedError):
         tensors.read(io.BytesIO(data[:-1]))

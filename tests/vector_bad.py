@@ -82,6 +82,8 @@ def _order(header: bytes, t: bytes) -> Iterator[Bad]:
     yield Bad("checksum_metadata", "part i damaged", header + hurt + t, "ChecksumError")
     odd = part("q", b"?")[:-4] + bytes(4)
     yield Bad("checksum_unknown", "unknown part q damaged", header + odd + t, "ChecksumError")
+    many = part("q", b"") * 1025
+    yield Bad("ancillary_many", "1025 unknown parts", header + many + t, format_)
     yield Bad("alpha_unexpected", "part A in mode RGB", header + part("A", b"\4\0") + t, format_)
     yield Bad("tile_twice", "two parts T for one tile", header + t + t, format_)
     yield Bad("trailing_byte", "one byte after the last part", header + t + b"\0", format_)

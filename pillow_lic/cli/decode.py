@@ -25,20 +25,19 @@ def _writable(suffix: str) -> bool:
     return Image.registered_extensions().get(suffix.lower()) in Image.SAVE
 
 
-def _times(image: LicImageFile) -> dict[str, Any]:
+def _times(image: LicImageFile, format_: str) -> dict[str, Any]:
     """Return how a sequence plays, as Pillow's savers take it."""
-    durations = []
-    for frame in range(image.n_frames):
-        image.seek(frame)
-        durations.append(image.info["duration"])
-    image.seek(0)
-    return {"duration": durations, "loop": image.info["loop"]}
+    assert image.timing is not None
+    loop: int | None = image.timing.loop
+    if format_ == "GIF" and loop:  # which says how often to play again, or nothing at all
+        loop = loop - 1 or None
+    return {"duration": list(image.timing.durations), "loop": loop}
 
 
 def _decode(
     source: Path, target: Path, device: str, keep: bool, overwrite: bool, alone: bool
 ) -> None:
-    from PIL import Image, ImageOps, ImageSequence
+    from PIL import Image, ImageSequence
 
     import pillow_lic
 
@@ -53,13 +52,14 @@ def _decode(
             image.load()  # or an error of the source would be blamed on the saver
         shown: Image.Image = image
         if image.is_animated and format_ in Image.SAVE_ALL:
-            extra |= {"save_all": True, **_times(image)}
+            extra |= {"save_all": True, **_times(image, format_)}
         if files.orientation(image) > 1 and not (keep and format_ in _WITH_EXIF):
             # Whoever drops the orientation tag must do what it says.
             frames = ImageSequence.Iterator(image) if "save_all" in extra else [image]
-            shown, *extra["append_images"] = map(ImageOps.exif_transpose, frames)
+            shown, *extra["append_images"] = map(files.upright, frames)
         # The quality is for lossy formats only, whose defaults would add a visible second loss.
-        shown.save(path, icc_profile=image.info.get("icc_profile"), quality=95, **extra)
+        with files.expected(target, "written"):
+            shown.save(path, icc_profile=image.info.get("icc_profile"), quality=95, **extra)
         size = f"{shown.width} x {shown.height} {shown.mode}"
     typer.echo(f"{target}  {size}  {time.perf_counter() - start:.1f} s")
 
@@ -77,6 +77,7 @@ def command(
     ] = "png",
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
     keep_metadata: Annotated[
         bool, typer.Option(help="Carry EXIF and XMP over where the format can.")
     ] = True,
@@ -87,7 +88,8 @@ def command(
         text = f"found {suffix[1:]!r}, allowed is the suffix of a format that Pillow writes"
         raise typer.BadParameter(text, param_hint="--format")
     failures = files.Failures()
-    for source, target in files.progress(inputs, files.targets(inputs, out, suffix), "decoding"):
+    pairs = files.jobs(failures, inputs, out, suffix, "decoding", skip_existing=skip_existing)
+    for source, target in pairs:
         with failures.caught(source):
             _decode(source, target, device, keep_metadata, overwrite, len(inputs) == 1)
     failures.exit()

@@ -35,7 +35,7 @@ def _load(photo: str) -> tuple[Pixels, tuple[float, float]]:
     if not Path(photo).is_file():
         known = ", ".join(PHOTOS)
         raise ValueError(f"photo: found {photo!r}, allowed are {known} and picture files")
-    with files.reading(Path(photo)):
+    with files.expected(Path(photo), "read"):
         return measure.pixels_of(Path(photo)), (0.5, 0.5)
 
 

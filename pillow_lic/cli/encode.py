@@ -32,51 +32,55 @@ def metadata_of(image: Image.Image) -> dict[str, Any]:
         if image.format == "TIFF":
             for tag in set(exif) - _DESCRIBING:
                 del exif[tag]
+        exif = exif.tobytes() if len(exif) else b""
     found = {"exif": exif, "xmp": image.info.get("xmp")}
     return {name: value for name, value in found.items() if value}
 
 
-def _animation(opened: Image.Image, keep: bool) -> dict[str, Any]:
-    """Return the save options for the frames after the first, and the times of all."""
-    from PIL import ImageOps, ImageSequence
+def _animation(opened: Image.Image) -> tuple[list[Image.Image], dict[str, Any]]:
+    """Return all frames, and the save options for their times."""
+    from PIL import ImageSequence
 
-    durations, more = [], []
+    durations, frames = [], []
     for number, frame in enumerate(ImageSequence.Iterator(opened)):
+        if not number and opened.info.get("default_image"):
+            continue  # of PNG, for who cannot show the animation
         frame.load()  # WebP says only then how long it lasts
         durations.append(frame.info.get("duration", 100))
-        if number:
-            more.append(frame.copy() if keep else ImageOps.exif_transpose(frame))
-    opened.seek(0)
+        frames.append(frame.copy())
     loop = opened.info.get("loop", 0)
-    return {"append_images": more, "save_all": True, "duration": durations, "loop": loop}
+    if opened.format == "GIF":  # which says how often to play again, or nothing at all
+        loop = loop + 1 if loop else "loop" not in opened.info
+    return frames, {"save_all": True, "duration": durations, "loop": int(loop)}
 
 
 def _encode(
     source: Path, target: Path, given: dict[str, Any], keep: bool, overwrite: bool, alone: bool
 ) -> None:
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     start = time.perf_counter()
     before = source.stat().st_size
     with files.atomic(target, overwrite) as path, Image.open(source) as opened:
-        with files.reading(source):
+        with files.expected(source, "read"):
             frames = getattr(opened, "n_frames", 1)
             if frames > 1 and opened.format not in _MOVING:
                 typer.echo(f"lic: {source}: took the first of {frames} pictures", err=True)
                 frames = 1
             opened.load()
             extra = metadata_of(opened) if keep else {}
-            image: Image.Image = opened
+            shown: list[Image.Image] = [opened]
             if frames > 1:
-                extra |= _animation(opened, keep)
-                image = opened.copy()
+                shown, timing = _animation(opened)
+                extra |= timing
             if not keep:  # whoever drops the orientation tag must do what it says
-                ImageOps.exif_transpose(image, in_place=True)  # large images allow for no copy
+                shown = [*map(files.upright, shown)]
+            image, *more = shown
         edge = _options.tile_edge(given, image.size) or max(image.size)
-        count = frames * math.ceil(image.width / edge) * math.ceil(image.height / edge)
+        count = len(shown) * math.ceil(image.width / edge) * math.ceil(image.height / edge)
         searching = any(name in given for name in _rate.NAMES)
         with files.tiles(count, f"encoding {source.name}", alone, searching) as on_tile:
-            image.save(path, format="LIC", on_tile=on_tile, **extra, **given)
+            image.save(path, format="LIC", on_tile=on_tile, append_images=more, **extra, **given)
         size = path.stat().st_size
         pixels = image.width * image.height
     seconds = time.perf_counter() - start
@@ -98,6 +102,7 @@ def command(
     preview: options.Preview = None,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
     keep_metadata: Annotated[
         bool,
         typer.Option("--keep-metadata", help="Store EXIF and XMP too (the profile always is)."),
@@ -117,8 +122,11 @@ def command(
         "device": device,
     }
     given = {name: value for name, value in asked.items() if value is not None}
+    with options.naming("quality"):
+        _rate.wanted(given, (1, 1))
     failures = files.Failures()
-    for source, target in files.progress(inputs, files.targets(inputs, out, ".lic"), "encoding"):
+    pairs = files.jobs(failures, inputs, out, ".lic", "encoding", skip_existing=skip_existing)
+    for source, target in pairs:
         with failures.caught(source):
             _encode(source, target, given, keep_metadata, overwrite, len(inputs) == 1)
     failures.exit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 import zlib
@@ -17,12 +18,12 @@ from .._atomic import replacing
 __all__ = [
     "Failures",
     "atomic",
+    "expected",
+    "jobs",
     "missing_extra",
     "orientation",
-    "progress",
-    "reading",
-    "targets",
     "tiles",
+    "upright",
     "write_text",
 ]
 
@@ -30,6 +31,17 @@ TILES_SHOWN = 4  # an image of fewer is done before a bar would help
 
 # What Pillow's plugins let through, each in its own way, for damaged pictures.
 _DAMAGE = (SyntaxError, RuntimeError, EOFError, LookupError, TypeError, struct.error, zlib.error)
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class Failures:
@@ -68,12 +80,12 @@ class Failures:
 
 
 @contextmanager
-def reading(source: Path) -> Iterator[None]:
-    """Turn what decoders of other formats raise for a damaged picture into OSError."""
+def expected(path: Path, done: str) -> Iterator[None]:
+    """Turn what plugins of other formats raise for damage, in metadata as well, into OSError."""
     try:
         yield
     except _DAMAGE as error:
-        raise OSError(f"{source}: cannot be read: {error}") from error
+        raise OSError(f"{path}: cannot be {done}: {error}") from error
 
 
 def orientation(image: Image.Image) -> int:
@@ -85,6 +97,19 @@ def orientation(image: Image.Image) -> int:
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """Return an image turned as its EXIF says, and without it; itself if it is as it should be.
+
+    Unlike Pillow's `exif_transpose` this writes no EXIF, which malformed tags make impossible.
+    """
+    method = _TURNS.get(orientation(image))
+    if method is None:
+        return image
+    turned = image.transpose(method)
+    turned.info.pop("exif", None)
+    return turned
+
+
 @contextmanager
 def missing_extra() -> Iterator[None]:
     """Turn the lack of a package into an expected failure."""
@@ -94,14 +119,43 @@ def missing_extra() -> Iterator[None]:
         raise OSError(str(error)) from error
 
 
-def progress(
-    sources: Sequence[Path], targets: Sequence[Path], doing: str
+def jobs(
+    failures: Failures,
+    sources: Sequence[Path],
+    out: Path | None,
+    suffix: str,
+    doing: str,
+    *,
+    skip_existing: bool = False,
 ) -> Iterator[tuple[Path, Path]]:
-    """Yield pairs of source and target, with a bar on stderr if there are several."""
+    """Yield pairs of source and target, with a bar on stderr if there are several.
+
+    Of sources that would share a place the first gets it, the others are failures. Raises
+    BadParameter as `_targets` does.
+    """
+    taken: dict[Path, Path] = {}
+    pairs: list[tuple[Path, Path]] = []
+    skipped = 0
+    for source, target in zip(sources, _targets(sources, out, suffix), strict=True):
+        if skip_existing and source == target:
+            skipped += 1
+        elif target in taken:
+            failures.add(f"{taken[target]} and {source} would both become {target}")
+        elif skip_existing and target.exists():
+            taken[target] = source
+            skipped += 1
+        else:
+            taken[target] = source
+            pairs.append((source, target))
+    if skipped:
+        typer.echo(f"lic: skipped {skipped} that exist", err=True)
+    return _progress(pairs, doing)
+
+
+def _progress(pairs: list[tuple[Path, Path]], doing: str) -> Iterator[tuple[Path, Path]]:
     from rich.console import Console
     from rich.progress import track
 
-    pairs = list(zip(sources, targets, strict=True))
     console = Console(stderr=True)
     if len(pairs) < 2 or not console.is_terminal or not sys.stdout.isatty():
         # The bar takes over stdout as well: results that go to a file or pipe must not meet it.
@@ -145,6 +199,8 @@ def refuse_existing(target: Path, overwrite: bool) -> None:
         raise IsADirectoryError(f"{target}: found a directory, allowed is a file")
     if target.exists() and not target.is_file():  # /dev/null, say
         raise FileExistsError(f"{target}: found a device or pipe, allowed is a file")
+    if not os.access(target.parent, os.W_OK):
+        raise PermissionError(f"{target.parent}: found no folder that can be written to")
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target}: exists; pass --overwrite to replace it")
 
@@ -155,8 +211,8 @@ def write_text(target: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def targets(sources: Sequence[Path], out: Path | None, suffix: str) -> list[Path]:
-    """Return where each source's result goes; BadParameter if two would share a place.
+def _targets(sources: Sequence[Path], out: Path | None, suffix: str) -> list[Path]:
+    """Return where each source's result goes; BadParameter if there is no such place.
 
     `out` is a directory if it is one, has no suffix, or serves several sources; else a file.
     Without it results go beside their sources.
@@ -175,8 +231,4 @@ def targets(sources: Sequence[Path], out: Path | None, suffix: str) -> list[Path
         found = [out / source.with_suffix(suffix).name for source in sources]
     else:
         found = [out]
-    for index, target in enumerate(found):
-        if target in found[:index]:
-            other = sources[found.index(target)]
-            raise typer.BadParameter(f"{other} and {sources[index]} would both become {target}")
     return found

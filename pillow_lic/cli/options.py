@@ -20,6 +20,7 @@ __all__ = [
     "Overwrite",
     "Preview",
     "Quality",
+    "SkipExisting",
     "Target",
     "TargetBpp",
     "TargetPsnr",
@@ -88,6 +89,18 @@ def _preview(given: int) -> int | None:
     return _preview.edge_of(given)
 
 
+def _model(given: str) -> str:
+    import lic_models
+
+    return lic_models.model_name(given)
+
+
+def _device(given: str) -> object:
+    from lic_models.device import choose
+
+    return given == "auto" or choose(given)
+
+
 @contextmanager
 def naming(option: str) -> Iterator[None]:
     """Turn what is wrong with an option's value into an error that names the option."""
@@ -150,7 +163,13 @@ Limit = Annotated[
     int | None, typer.Option("--limit", min=1, help="Only the first pictures by name.")
 ]
 Model = Annotated[
-    str | None, typer.Option("--model", "-m", help="Model that encodes; `lic models` lists them.")
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        callback=_checking("model", _model),
+        help="Model that encodes; `lic models` lists them.",
+    ),
 ]
 Quality = Annotated[
     float | None,
@@ -200,10 +219,18 @@ Preview = Annotated[
     ),
 ]
 Device = Annotated[
-    str, typer.Option("--device", help="Where networks run: auto, cpu, cuda, cuda:1, ...")
+    str,
+    typer.Option(
+        "--device",
+        callback=_checking("device", _device),
+        help="Where networks run: auto, cpu, cuda, cuda:1, ...",
+    ),
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite/--no-overwrite", help="Replace files that exist.")
+]
+SkipExisting = Annotated[
+    bool, typer.Option("--skip-existing", help="Leave out what has a result already.")
 ]
 Tile = Annotated[
     int | None,

@@ -70,7 +70,7 @@ def command(
     """
     tags = _tags(keep or []) | (set() if drop_profile else {"i"})
     failures = files.Failures()
-    for source, target in files.progress(inputs, files.targets(inputs, out, ".lic"), "stripping"):
+    for source, target in files.jobs(failures, inputs, out, ".lic", "stripping"):
         with failures.caught(source):
             _strip(source, target, tags, overwrite)
     failures.exit()

@@ -20,8 +20,6 @@ def command(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Write a small PNG of a .lic file, turned as its EXIF orientation says."""
-    from PIL import ImageOps
-
     import pillow_lic
 
     failures = files.Failures()
@@ -30,7 +28,9 @@ def command(
         files.atomic(target, overwrite) as path,
         pillow_lic.open(source, device) as image,
     ):
-        image.thumbnail((size, size))
-        shown = ImageOps.exif_transpose(image) if files.orientation(image) > 1 else image
-        shown.save(path, "PNG")
+        if image.mode == "I;16":  # which Pillow cannot reduce by whole factors first
+            image.thumbnail((size, size), reducing_gap=None)
+        else:
+            image.thumbnail((size, size))
+        files.upright(image).save(path, "PNG")
     failures.exit()

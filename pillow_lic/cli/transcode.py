@@ -61,7 +61,7 @@ def command(
     }
     given = {"device": device, **{k: value for k, value in asked.items() if value is not None}}
     failures = files.Failures()
-    pairs = files.progress(inputs, files.targets(inputs, out, ".lic"), "transcoding")
+    pairs = files.jobs(failures, inputs, out, ".lic", "transcoding")
     for source, target in pairs:
         with failures.caught(source):
             _transcode(source, target, given, overwrite)

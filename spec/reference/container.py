@@ -14,6 +14,7 @@ MODES = ("L", "LA", "RGB", "RGBA")
 SIDE_MAX = 1 << 30
 TILE_UNIT = 64
 TILE_PIXELS_MAX = 1 << 24
+ANCILLARY_MAX = 1024
 METADATA_MAX = 1 << 26
 LENGTH_BASE = 1 << 16
 FRAMES_MAX = 1 << 20
@@ -183,7 +184,9 @@ def parse(data: bytes) -> Container:
     cursor = Cursor(data)
     header = read_header(cursor)
     found = Container(header)
+    count = 0
     while (tag := next_tag(cursor)).islower():
+        count = within("ancillary parts", count + 1, 0, ANCILLARY_MAX)
         content = read_part(cursor, tag, METADATA_MAX)
         if tag in found.metadata:
             raise FormatError(f"part {tag}: found twice, once allowed")

@@ -260,6 +260,8 @@ def main(
         out.write_text(
             json.dumps({"model": model, "tune": tune, "quality": quality, **summary}, indent=1)
         )
+    if summary["streams_with_different_latents"] or summary["largest_pixel_distance"] > 1:
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

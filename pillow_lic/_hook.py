@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class _Loader:
     """Runs a module as its own loader would, then imports pillow_lic."""
 
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
+    def __init__(self, inner: Any, finder: Any) -> None:
+        self.inner, self.finder = inner, finder
 
     def create_module(self, spec: Any) -> Any:
         return self.inner.create_module(spec)
@@ -27,28 +27,29 @@ class _Loader:
     def exec_module(self, module: Any) -> None:
         module.__spec__.loader = module.__loader__ = self.inner  # what others expect to see
         self.inner.exec_module(module)
+        if self.finder in sys.meta_path:
+            sys.meta_path.remove(self.finder)
         try:
             import pillow_lic  # noqa: F401
-        except ImportError:
-            pass  # uninstalled, or half so: Pillow works without it
+        except ModuleNotFoundError as error:
+            if error.name != "pillow_lic":  # else uninstalled: Pillow works without it
+                print(f"pillow_lic: autoload failed: {error!r}", file=sys.stderr)
         except Exception as error:
             print(f"pillow_lic: autoload failed: {error!r}", file=sys.stderr)
 
 
 class _Finder:
-    """Finds `PIL.Image` once, through the finders after it."""
+    """Finds `PIL.Image`, through the finders after it, until it is imported."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name != "PIL.Image":
             return None
-        if self in sys.meta_path:
-            sys.meta_path.remove(self)
-        for finder in sys.meta_path:
+        for finder in [each for each in sys.meta_path if each is not self]:
             find = getattr(finder, "find_spec", None)
             spec = find(name, path, target) if find else None
             if spec is not None:
                 if hasattr(spec.loader, "exec_module"):
-                    spec.loader = _Loader(spec.loader)
+                    spec.loader = _Loader(spec.loader, self)
                 return spec
         return None
 

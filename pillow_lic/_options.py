@@ -64,7 +64,7 @@ def effort(options: Mapping[str, Any]) -> int | None:
     return number
 
 
-def encoding(options: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+def encoding(options: Mapping[str, Any], size: tuple[int, int], frames: int = 1) -> dict[str, Any]:
     """Return what `_codec.encode` takes besides pixels and metadata."""
     on_tile = options.get("on_tile")
     if on_tile is not None and not callable(on_tile):
@@ -72,7 +72,7 @@ def encoding(options: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any
     return {
         "model": options.get("model", MODEL_DEFAULT),
         "quality": options.get("quality", 75),
-        "target": _rate.wanted(options, size),
+        "target": _rate.wanted(options, size, frames),
         "tile": tile_edge(options, size),
         "device": options.get("device", "auto"),
         "effort": effort(options),

@@ -30,7 +30,7 @@ def file_of(
         timing = _frames.timing(options, len(frames))
     alike = _frames.alike(frames)
     height, width = alike[0].shape[:2]
-    given = _options.encoding(options, (width, height))
+    given = _options.encoding(options, (width, height), len(alike))
     if preview := _preview.make(alike[0], options):
         metadata = {**metadata, PREVIEW: preview}
     return _codec.encode(alike, metadata, timing=timing, **given)

@@ -51,6 +51,11 @@ def test_open_without_import(folder: Path, file: str):
     assert "UnidentifiedImageError" in held
 
 
+def test_looking_is_not_importing(folder: Path, file: str):
+    look = "import importlib.util; importlib.util.find_spec('PIL.Image')\n"
+    assert python(folder, look + OPEN, file) == "(40, 24)"
+
+
 def test_pillow_looks_as_always(folder: Path):
     code = (
         "import PIL.Image; print(type(PIL.Image.__spec__.loader).__name__, PIL.Image.__loader__ is "

@@ -42,7 +42,7 @@ def test_sizes(photo: Image.Image, share: float):
     low, high = (len(lic(photo, quality=quality)) for quality in (1, 100))
     size = round(low + share * (high - low))
     found = len(lic(photo, target_size=size, exif=EXIF))
-    assert 0.95 * size <= found <= size
+    assert 0.99 * size <= found <= size
     bits = 8 * size / (256 * 192)
     assert len(lic(photo, target_bpp=bits, exif=EXIF)) == found
 
@@ -57,7 +57,7 @@ def test_psnr(photo: Image.Image, mode: str):
     ]
     wanted = sum(ends) / 2
     found = psnr(opened(lic(source, target_psnr=wanted)).convert(colours), source.convert(colours))
-    assert wanted - 1e-3 <= found <= wanted + 0.3
+    assert wanted - 1e-3 <= found <= wanted + 0.06
 
 
 def test_more_than_enough_bytes_is_the_best_quality(photo: Image.Image):
@@ -93,8 +93,14 @@ def test_the_command(photo: Image.Image, tmp_path: Path):
     photo.save(tmp_path / "a.png")
     run("encode", tmp_path / "a.png", *TINY, "--target-size", 1500)
     assert 1400 < (tmp_path / "a.lic").stat().st_size <= 1500
-    result = run("encode", tmp_path / "a.png", *TINY, "--target-size", -1, "--overwrite", code=1)
+    result = run("encode", tmp_path / "a.png", *TINY, "--target-size", -1, "--overwrite", code=2)
     assert "above 0" in result.stderr
+
+
+def test_bits_per_pixel_of_all_frames(photo: Image.Image):
+    moving = {"save_all": True, "append_images": [photo, photo]}
+    bits = 8 * len(lic(photo, target_bpp=0.25, **moving)) / (3 * 256 * 192)
+    assert 0.247 <= bits <= 0.25
 
 
 @given(
@@ -115,7 +121,8 @@ def test_few_encodes_on_any_curve(start: float, rise: float, bend: float, share:
     goal = math.exp(start + 15 + rise * share)
     found = search(_rate.wanted({"target_size": goal}, (1, 1)), measure, Guess(first, 3.3e-4))
     assert measure(found) <= goal * (1 + 1e-9)
-    assert len(asked) <= _rate.ENCODES_MAX + 1
+    assert len(asked) <= _rate.ENCODES_MAX + 2
+    assert measure(found) >= 0.85 * goal or measure(found + 1) > goal
 
 
 def test_usual_curves_take_three_from_the_middle():

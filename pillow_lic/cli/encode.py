@@ -82,7 +82,7 @@ def _encode(
         with files.tiles(count, f"encoding {source.name}", alone, searching) as on_tile:
             image.save(path, format="LIC", on_tile=on_tile, append_images=more, **extra, **given)
         size = path.stat().st_size
-        pixels = image.width * image.height
+        pixels = len(shown) * image.width * image.height
     seconds = time.perf_counter() - start
     sizes = f"{before:,} -> {size:,} bytes"
     typer.echo(f"{target}  {sizes}  {8 * size / pixels:.3f} bpp  {seconds:.1f} s")
@@ -122,7 +122,7 @@ def command(
         "device": device,
     }
     given = {name: value for name, value in asked.items() if value is not None}
-    with options.naming("quality"):
+    with options.naming("--quality or --target"):
         _rate.wanted(given, (1, 1))
     failures = files.Failures()
     pairs = files.jobs(failures, inputs, out, ".lic", "encoding", skip_existing=skip_existing)

@@ -199,8 +199,9 @@ def refuse_existing(target: Path, overwrite: bool) -> None:
         raise IsADirectoryError(f"{target}: found a directory, allowed is a file")
     if target.exists() and not target.is_file():  # /dev/null, say
         raise FileExistsError(f"{target}: found a device or pipe, allowed is a file")
-    if not os.access(target.parent, os.W_OK):
-        raise PermissionError(f"{target.parent}: found no folder that can be written to")
+    folder = Path(os.path.realpath(target)).parent  # where a link leads
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{folder}: found no folder that can be written to")
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target}: exists; pass --overwrite to replace it")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+Curve = list[tuple[float, float]]  # rates and PSNR
 MIDDLE = 128  # luma of a picture that has chroma alone
 
 
@@ -86,21 +88,30 @@ def _rows(
     return rows
 
 
-def _summary(rows: Sequence[Row]) -> dict[str, float]:
+def _summary(rows: Sequence[Row]) -> dict[str, float | None]:
     """BD-rates by luma PSNR, in percent, of grey files: against colour, and its share for luma."""
     import numpy as np
 
-    curves: dict[str, list[tuple[float, float]]] = {"colour": [], "luma": [], "grey": []}
+    curves: dict[str, Curve] = {"colour": [], "luma": [], "grey": []}
     for quality in sorted({row.quality for row in rows}):
         here = [row for row in rows if row.quality == quality]
         for name, points in curves.items():
             psnr = "grey_psnr" if name == "grey" else "colour_psnr"
             means = (np.mean([getattr(row, each) for row in here]) for each in (name, psnr))
             points.append((float(next(means)), float(next(means))))
-    return {name: metrics.bd_rate(curves["grey"], curves[name]) for name in ("colour", "luma")}
+    return {name: _bd_rate(curves["grey"], curves[name]) for name in ("colour", "luma")}
 
 
-def _show(name: str, rows: Sequence[Row], summary: dict[str, float]) -> None:
+def _bd_rate(one: Curve, other: Curve) -> float | None:
+    """Return it, or None where there is none: pictures of one luma take no bits for it, say."""
+    try:
+        found = metrics.bd_rate(one, other)
+    except ValueError:
+        return None
+    return None if math.isnan(found) else found
+
+
+def _show(name: str, rows: Sequence[Row], summary: dict[str, float | None]) -> None:
     import numpy as np
     from rich.console import Console
     from rich.table import Table
@@ -123,7 +134,8 @@ def _show(name: str, rows: Sequence[Row], summary: dict[str, float]) -> None:
     console = Console(highlight=False)
     console.print(table)
     for what, value in summary.items():
-        console.print(f"BD-rate of grey against {what}: {value:+.1f} %")
+        shown = "none" if value is None else f"{value:+.1f} %"
+        console.print(f"BD-rate of grey against {what}: {shown}")
 
 
 def command(

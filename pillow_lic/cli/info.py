@@ -71,7 +71,7 @@ def report(path: Path) -> dict[str, Any]:
     return {
         "file": str(path),
         "bytes": size,
-        "bpp": 8 * size / (header.width * header.height),
+        "bpp": 8 * size / (len(frames) * header.width * header.height),
         "version": VERSION,
         "width": header.width,
         "height": header.height,

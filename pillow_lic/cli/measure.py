@@ -127,11 +127,17 @@ def find(folder: Path, limit: int | None) -> list[Picture]:
 
 
 def pixels_of(path: Path) -> Pixels:
-    """Return a picture's pixels as RGB."""
+    """Return a picture as RGB in 8 bits; OSError if its mode does not say what is white."""
     import numpy as np
     from PIL import Image
 
+    from .. import _modes
+
     with Image.open(path) as image:
+        if image.mode in ("I", "F"):
+            raise OSError(f"{path}: found mode {image.mode}, which does not say what is white")
+        if image.mode.startswith("I;16"):
+            return np.repeat(_modes.narrow(_modes.pixels([image])[0])[..., :1], 3, axis=2)
         return np.array(image.convert("RGB"))
 
 

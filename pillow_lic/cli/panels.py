@@ -67,7 +67,8 @@ def _overview(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image
     small.thumbnail((_DETAIL, _DETAIL))
     scale = small.width / image.width
     left, top, right, bottom = (round(scale * side) for side in box)
-    ImageDraw.Draw(small).rectangle((left, top, right - 1, bottom - 1), outline="white")
+    marked = left, top, max(right - 1, left), max(bottom - 1, top)
+    ImageDraw.Draw(small).rectangle(marked, outline="white")
     return small
 
 

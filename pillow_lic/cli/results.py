@@ -136,8 +136,10 @@ def published(path: Path) -> dict[str, list[Point]]:
             values = [[math.nan if v is None else float(v) for v in point] for point in points]
             curves[name] = [
                 Point(math.nan, bpp, psnr, ms_ssim, math.nan, math.nan)
-                for bpp, psnr, ms_ssim in values
+                for bpp, psnr, ms_ssim in sorted(values)
             ]
+            if not all(0 < point.bpp < math.inf for point in curves[name]):
+                raise ValueError(f"{name}: a rate that is none")
     except (ValueError, TypeError, AttributeError) as error:
         allowed = "allowed is {name: [[bpp, PSNR, MS-SSIM], ...]}"
         raise ValueError(f"{path}: found no curves ({error}), {allowed}") from error
@@ -184,7 +186,11 @@ def summarise(
                 bd_psnr={a: _bd_rate(points, curves[a], "psnr") for a in anchors},
                 bd_ms_ssim={a: _bd_rate(points, curves[a], "ms_ssim_db") for a in anchors},
                 least_gain={a: _least_gain(points, curves[a]) for a in anchors},
-                falls=[(a.quality, b.quality) for a, b in steps if b.psnr <= a.psnr],
+                falls=[
+                    (a.quality, b.quality)
+                    for a, b in steps
+                    if b.psnr <= a.psnr and not math.isnan(a.quality)  # published ones have none
+                ],
                 estimated=sum(row.estimated_bits or 0 for row in coded) / bits if bits else None,
             )
         )

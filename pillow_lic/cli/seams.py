@@ -127,13 +127,15 @@ def command(
         out.mkdir(parents=True, exist_ok=True)
         for path, pixels in measure.each(folder, limit, "seams"):
             if min(pixels.shape[:2]) <= tile:
-                raise ValueError(f"{path}: found no larger than a tile of {tile} pixels")
+                failures.add(f"{path}: left out: found no larger than a tile of {tile} pixels")
+                continue
             for each in qualities:
                 tiled, whole = (
                     measure.code(coder, each, pixels, Path(scratch)).pixels for coder in (cut, one)
                 )
                 rows.append(Row(path.name, each, **_compare(tiled, whole, tile)))
-        _show(rows, tile)
+        if rows:
+            _show(rows, tile)
         found = {"model": model, "tile": tile, "rows": [asdict(row) for row in rows]}
         files.write_text(out / "seams.json", json.dumps(found, indent=1) + "\n")
         typer.echo(str(out / "seams.json"))

@@ -38,10 +38,13 @@ def _measure_coder(
             row = store.get(coder, quality, picture, estimate)
             if row is None:
                 pixels = read(picture.path)
-                if not warm:
-                    measure.code(coder, quality, pixels, folder)
-                    warm = True
-                coded = measure.code(coder, quality, pixels, folder)
+                try:
+                    if not warm:
+                        measure.code(coder, quality, pixels, folder)
+                        warm = True
+                    coded = measure.code(coder, quality, pixels, folder)
+                except (OSError, ValueError) as error:
+                    raise OSError(f"{coder.name}, {picture.path}: {error}") from error
                 row = measure.compare(picture, pixels, coder, version, quality, coded)
                 if estimate and coder.device:
                     payload, bits = measure.estimate(pixels, coded.path, coder.device)

@@ -65,7 +65,9 @@ class Model(nn.Module, ABC):
     model_id: ClassVar[int]
     paper: ClassVar[str]
     stride: ClassVar[int] = 64  # padded image sizes are multiples of this
-    configs: ClassVar[dict[str, Any]]  # dataclasses: "shipped", "paper" (published), "toy" (tests)
+    # dataclasses of whole numbers, 0 to 4096, and tuples of them: "shipped", "paper" (published),
+    # "toy" (tests)
+    configs: ClassVar[dict[str, Any]]
     pixels: ClassVar[int] = 16  # per sample of y
     halo: ClassVar[int] = 8  # samples of y around a region that its pixels depend on, at most
     sequential: ClassVar[bool] = False  # whether y is coded in steps too small to train on

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -288,13 +289,9 @@ class Codec:
         return self.decode_tensor(unpack(data))[None].float() / 255
 
 
-_loading = threading.Lock()  # threads that want the same weights wait for one of them
+_loading: dict[Any, threading.RLock] = {}  # threads that want the same weights wait for one
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(
-        before=_loading.acquire,
-        after_in_parent=_loading.release,
-        after_in_child=_loading.release,
-    )
+    os.register_at_fork(after_in_child=_loading.clear)  # whoever held one is not there
 
 
 @lru_cache(maxsize=8)
@@ -310,7 +307,6 @@ def load(
 
     Raises UnknownModel, WeightsNotFound, WeightsError, or ValueError for another tune.
     """
-    where = choose(device)
-    with _loading:
-        found = weights.find(registry.model_name(name), fingerprint, known(tune))
+    found, where = weights.find(registry.model_name(name), fingerprint, known(tune)), choose(device)
+    with _loading.setdefault((found, where), threading.RLock()):
         return _load(found, where)

@@ -1,7 +1,7 @@
 """Where a codec runs, and what a forked process must do without.
 
 Neither OpenMP's threads nor CUDA's state outlive a fork: the child would wait for threads that are
-gone. A child of a process that has used torch therefore computes on one thread, and takes the CPU
+gone. A child of a process that had this module computes on one thread therefore, and takes the CPU
 unless told otherwise, as the workers of a data loader should.
 """
 
@@ -16,19 +16,23 @@ __all__ = ["choose", "forked"]
 _forked = False
 
 
-def forked() -> None:
-    """Say that this process has come of one that may have used torch; only the first time counts.
-
-    Those who knew of the fork before this module was there call it.
-    """
+def _after_fork() -> None:
     global _forked
+    _forked = True
+    torch.set_num_threads(1)
+
+
+def forked() -> None:
+    """Say that this process has come of one that had torch; only the first time counts.
+
+    For those who knew of the fork before this module was there.
+    """
     if not _forked:
-        _forked = True
-        torch.set_num_threads(1)
+        _after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=forked)
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def choose(name: str) -> torch.device:
@@ -36,10 +40,10 @@ def choose(name: str) -> torch.device:
 
     Raises ValueError if it is not at hand.
     """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() and not _forked else "cpu"
+    if name == "auto" and not (torch.cuda.is_available() and not _forked):
+        return torch.device("cpu")
     try:
-        device = torch.device(name)
+        device = torch.device("cuda" if name == "auto" else name)
         torch.empty(0, device=device, dtype=torch.float64)  # which integers may need
     except (RuntimeError, AssertionError, TypeError) as error:  # torch without CUDA asserts
         raise ValueError(f"device: found {name!r}, allowed is auto, cpu or one at hand") from error

@@ -81,10 +81,10 @@ def _parse(path: Path) -> Found | None:
     return found if len(found.fingerprint) == FINGERPRINT else None
 
 
-def installed(model: str) -> list[Found]:
-    """Return all weights of a model, in the order of the folders searched."""
-    pattern = f"{model}*.safetensors"
-    parsed = [_parse(path) for folder in folders() for path in sorted(folder.glob(pattern))]
+def installed(model: str, *more: Path) -> list[Found]:
+    """Return all weights of a model, in the order of the folders searched, `more` first."""
+    pattern, places = f"{model}*.safetensors", [*more, *folders()]
+    parsed = [_parse(path) for folder in places for path in sorted(folder.glob(pattern))]
     return [found for found in parsed if found is not None and found.model == model]
 
 
@@ -150,8 +150,15 @@ def shorten(model: Model, bits: int) -> None:
 def export(
     model: Model, folder: Path, *, generation: int, notes: dict[str, str], tune: str = PLAIN
 ) -> Found:
-    """Write a trained model's weights; `notes` go into the file's metadata."""
+    """Write a trained model's weights; `notes` go into the file's metadata.
+
+    Raises WeightsError for what could not be loaded again.
+    """
     config = json.dumps(model.config_dict(), sort_keys=True)
+    try:
+        _config(config, type(model))
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"config: {error}") from error
     tensors = canonical(model)
     digest = fingerprint(model.name, config, tensors)
     folder.mkdir(parents=True, exist_ok=True)
@@ -232,7 +239,7 @@ def _read(found: Found) -> tuple[Model, dict[str, Tensor]]:
         configuration = _config(config, cls)
         with torch.device("meta"):  # shapes alone: a claimed width costs no memory yet
             outline = cls(configuration)
-    except (RecursionError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise WeightsError(f"{found.path}: config: {error}") from error
     _local(outline)
     _check(outline, {name: tuple(tensor.shape) for name, tensor in tensors.items()})

@@ -212,14 +212,10 @@ class LicImageFile(ImageFile.ImageFile):
         assert self.header is not None
         wanted = self.header.near(region)
         if self.header.sequence:
-            parts = container.read_frame(self._find_frame(), self.header, wanted)
-        else:
-            fp = self._open_file()
-            fp.seek(self._parts_at)
-            parts = container.read_some(fp, self.header, wanted)
-        if parts.alpha is not None and not alpha.constant(parts.alpha):  # is decoded as a whole
-            Image._decompression_bomb_check((self.header.width, self.header.height))
-        return parts
+            return container.read_frame(self._find_frame(), self.header, wanted)
+        fp = self._open_file()
+        fp.seek(self._parts_at)
+        return container.read_some(fp, self.header, wanted)
 
     def _whole(self) -> container.Parts:
         """Read all of the current frame, and what is whole of it on request."""
@@ -254,13 +250,16 @@ class LicImageFile(ImageFile.ImageFile):
 
     def _ensure_mutable(self) -> None:
         """Let Pillow save an image over its own file: later frames are read as they are written."""
-        if self.is_animated and self.fp is not None:
-            with self._lock:
-                held = self.fp
+        with self._lock:
+            held = self._fp if self.is_animated else None
+            # What a caller has opened nobody writes to by name; a copy is made once.
+            if held is not None and self._exclusive_fp and not isinstance(held, io.BytesIO):
+                if isinstance(held, DeferredError):
+                    raise held.ex
                 held.seek(0)
-                self.fp = self._fp = io.BytesIO(held.read())
-                if self._exclusive_fp:
-                    held.close()
+                self._fp = io.BytesIO(held.read())
+                self.fp = self._fp if self.fp is held else self.fp
+                held.close()
         super()._ensure_mutable()
 
     def load_seek(self, pos: int) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from PIL import Image
+
 from . import _forks, alpha
 from ._modes import narrow
 from ._rate import Target, guess, search
@@ -125,6 +127,9 @@ def opacity(header: Header, parts: Parts, depth: int, region: Box) -> Pixels:
     if parts.alpha is None:
         size = lower - upper, right - left
         return np.full(size, 2**depth - 1, np.uint8 if depth == 8 else np.uint16)
+    whole = header.width, header.height
+    if region != (0, 0, *whole) and not alpha.constant(parts.alpha):  # is decoded as a whole
+        Image._decompression_bomb_check(whole)
     plane = alpha.decode(parts.alpha, header.width, header.height, header.depth)
     plane = plane[upper:lower, left:right]
     return plane if depth == header.depth else narrow(plane)

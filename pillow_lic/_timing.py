@@ -13,7 +13,7 @@ __all__ = ["FRAMES_MAX", "TIME_MAX", "TIMING_MAX", "Timing"]
 
 FRAMES_MAX = 1 << 20
 TIMING_MAX = 5 * (FRAMES_MAX + 2)  # bytes
-_VARINT = re.compile(rb"[\x80-\xff]*[\x00-\x7f]")
+_VARINT = re.compile(rb"[\x80-\xff]{0,4}[\x00-\x7f]")
 TIME_MAX = (1 << 31) - 1  # milliseconds, and repetitions
 
 

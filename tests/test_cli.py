@@ -167,6 +167,17 @@ def test_going_on_where_one_stopped(png: Path, tmp_path: Path) -> None:
     assert "skipped 2" in result.stderr
 
 
+def test_what_is_to_be_read_is_not_replaced(png: Path, tmp_path: Path) -> None:
+    run("encode", png, *TINY)
+    before = (tmp_path / "one.lic").read_bytes()
+    both = png, tmp_path / "one.lic"
+    result = run("encode", *both, *TINY, "-q", 5, "--overwrite", code=1)
+    assert "to be read" in result.stderr
+    assert (tmp_path / "one.lic").read_bytes() != before  # one.lic became itself, coded anew
+    with Image.open(tmp_path / "one.lic") as image:
+        assert image.info["quality"] == 5
+
+
 def test_malformed_exif(tmp_path: Path) -> None:
     """A resolution unit that does not fit its type, beside an orientation that does."""
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x02"

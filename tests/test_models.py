@@ -335,6 +335,7 @@ def test_weights_of_other_types_are_refused(tmp_path):
         ({"M": 4096}, "found shape"),
         ({"M": "wide"}, "M: found 'wide'"),
         ({"depth": 3}, "depth"),
+        ({"hidden": []}, "config"),
         ({"units": 9}, "reach"),
     ],
 )
@@ -360,6 +361,10 @@ def test_weights_are_numbers(tmp_path):
         model.get_parameter("gain.log")[0, 0] = float("nan")
     with pytest.raises(WeightsError, match=r"gain\.log"):
         weights.export(model, tmp_path, generation=1, notes={})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "config_dict", lambda: {"M": 0.5})
+        with pytest.raises(WeightsError, match=r"M: found 0\.5"):
+            weights.export(model, tmp_path, generation=1, notes={})
     assert not list(tmp_path.iterdir())
     found = weights.find("tiny")
     with safe_open(found.path, framework="pt") as file:

@@ -106,6 +106,9 @@ def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     found = tensors.read(path, region=(0, 0, 50, 50))
     assert found.shape == (3, 50, 50)
     assert found.is_contiguous()
+    path.write_bytes(lic(picture("RGBA", (200, 200)), tile=64))
+    with pytest.raises(Image.DecompressionBombError):  # opacity is decoded as a whole
+        tensors.read(path, region=(0, 0, 50, 50))
 
 
 def test_errors(tmp_path: Path):

@@ -253,7 +253,7 @@ def export(
     if digits < 10:
         weights.shorten(network, digits)
     if generation is None:
-        before = [f.generation for f in weights.installed(model) if f.tune == tune]
+        before = [f.generation for f in weights.installed(model, folder) if f.tune == tune]
         generation = max(before, default=0) + 1
     told = {"notes": history}
     found = weights.export(network, folder, generation=generation, notes=told, tune=tune)

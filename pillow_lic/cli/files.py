@@ -98,7 +98,7 @@ def orientation(image: Image.Image) -> int:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Return an image turned as its EXIF says, and without it; itself if it is as it should be.
+    """Return an image turned as EXIF or XMP say, and without them; itself if it is as it should be.
 
     Unlike Pillow's `exif_transpose` this writes no EXIF, which malformed tags make impossible.
     """
@@ -106,7 +106,8 @@ def upright(image: Image.Image) -> Image.Image:
     if method is None:
         return image
     turned = image.transpose(method)
-    turned.info.pop("exif", None)
+    for name in ("exif", "xmp", "XML:com.adobe.xmp"):
+        turned.info.pop(name, None)
     return turned
 
 
@@ -133,6 +134,7 @@ def jobs(
     Of sources that would share a place the first gets it, the others are failures. Raises
     BadParameter as `_targets` does.
     """
+    given = set(sources)
     taken: dict[Path, Path] = {}
     pairs: list[tuple[Path, Path]] = []
     skipped = 0
@@ -141,9 +143,11 @@ def jobs(
             skipped += 1
         elif target in taken:
             failures.add(f"{taken[target]} and {source} would both become {target}")
-        elif skip_existing and target.exists():
+        elif skip_existing and os.path.exists(target):  # False, too, where nobody can say
             taken[target] = source
             skipped += 1
+        elif target != source and target in given:
+            failures.add(f"{source} would replace {target}, which is to be read")
         else:
             taken[target] = source
             pairs.append((source, target))

@@ -28,9 +28,8 @@ def command(
         files.atomic(target, overwrite) as path,
         pillow_lic.open(source, device) as image,
     ):
-        if image.mode == "I;16":  # which Pillow cannot reduce by whole factors first
-            image.thumbnail((size, size), reducing_gap=None)
-        else:
-            image.thumbnail((size, size))
+        image.draft(None, (2 * size, 2 * size))
+        # Pillow cannot reduce 16 bits by whole factors, as it does first where there is a gap.
+        image.thumbnail((size, size), reducing_gap=None if image.mode == "I;16" else 2.0)
         files.upright(image).save(path, "PNG")
     failures.exit()

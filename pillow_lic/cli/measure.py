@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -154,14 +155,17 @@ def _load(coder: Coder) -> Codec:
 
 
 def version(coder: Coder, threads: int | None) -> str:
-    """Return what decides about bytes and times beside a coder's options.
+    """Return what decides about bytes and times beside a coder's name.
 
-    Measurements with other weights, libraries or numbers of threads are not this coder's.
+    Measurements with other weights, options, libraries or numbers of threads are not this coder's.
     """
     if coder.device is None:
-        code = rivals.library(coder)
+        code = f"{rivals.library(coder)}, {json.dumps(coder.options)}"
     else:
-        code = f"weights {fingerprint(coder)}, device {_load(coder).device}"
+        import torch
+
+        where = f"device {_load(coder).device}, torch {torch.__version__}"
+        code = f"weights {fingerprint(coder)}, {where}"
     return f"{code}, {threads or 'default'} threads"
 
 

@@ -128,18 +128,10 @@ def find(folder: Path, limit: int | None) -> list[Picture]:
 
 
 def pixels_of(path: Path) -> Pixels:
-    """Return a picture as RGB in 8 bits; OSError if its mode does not say what is white."""
-    import numpy as np
-    from PIL import Image
+    """Return a picture as RGB in 8 bits, read as training does; ValueError if that cannot be."""
+    from lic_models.train.data import read
 
-    from .. import _modes
-
-    with Image.open(path) as image:
-        if image.mode in ("I", "F"):
-            raise OSError(f"{path}: found mode {image.mode}, which does not say what is white")
-        if image.mode.startswith("I;16"):
-            return np.repeat(_modes.narrow(_modes.pixels([image])[0])[..., :1], 3, axis=2)
-        return np.array(image.convert("RGB"))
+    return read(path).permute(1, 2, 0).numpy()
 
 
 def fingerprint(coder: Coder) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from samples import picture
 from typer.testing import CliRunner, Result
 
-from pillow_lic.cli import app, measure, metrics, results
+from pillow_lic.cli import app, measure, metrics, results, tables
 
 SIZES = (176, 200), (208, 168)
 
@@ -294,3 +296,19 @@ def test_time_photo_fails_in_one_line(folder: Path, tmp_path: Path) -> None:
     assert found.exit_code == 1
     assert "known are" in found.output
     assert "Traceback" not in found.output
+
+
+def test_names_are_whole_in_80_columns() -> None:
+    names = "minnen2018", "minnen2020 effort 1"
+    found = [
+        results.Summary(
+            name, (0.09, 1.96), {names[0]: -10.4}, {names[0]: -33.6}, {names[0]: 0.12}, [], 1.0
+        )
+        for name in names
+    ]
+    console = Console(width=80, file=io.StringIO())
+    console.print(tables.summary(found, names[0]))
+    assert isinstance(console.file, io.StringIO)
+    words = console.file.getvalue().split()
+    assert words.count("minnen2018") == 1  # the title's has punctuation behind it
+    assert "minnen2020" in words

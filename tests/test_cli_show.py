@@ -94,12 +94,16 @@ def test_verify_needs_no_memory_for_pixels(tmp_path: Path) -> None:
     run("verify", path)
 
 
-def test_models() -> None:
-    text = run("models").stdout
-    assert "tiny" in text
-    assert "elic" in text
-    assert split(lic())[0][12:20].hex() in text
+def test_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")  # as wide as a pipe is
+    lines = run("models").stdout.splitlines()
     found = {row["name"]: row for row in json.loads(run("models", "--json").stdout)}
+    for name, row in found.items():
+        for each in row["weights"]:
+            (line,) = (line for line in lines if each["fingerprint"] in line)
+            assert line.split()[0] == name
+            assert ("ms-ssim" in line) == (each["tune"] == "ms-ssim")
+            assert f"{each['bytes']:,} package" in line
     tiny = found["tiny"]
     assert (tiny["id"], found["elic"]["id"]) == (0, 8)
     assert "ELIC" in tiny["paper"]

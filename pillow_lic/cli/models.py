@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import files
+from . import coders, files
 
 if TYPE_CHECKING:
     from lic_models.weights import Found
@@ -79,22 +79,24 @@ def _place(path: str) -> str:
 
 
 def _show(models: list[dict[str, Any]]) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False)
-    table = Table("model")
+    # All of it in 80 columns, which a pipe has, too, where the weights are the package's.
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+    table.add_column("model", no_wrap=True)
     table.add_column("id", justify="right")
     table.add_column("weights", no_wrap=True)
-    table.add_column("tune", no_wrap=True)
     for title in ("gen.", "parameters", "kMAC/px", "bytes"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("from", overflow="fold")
     for model in models:
-        start = model["name"], str(model["id"])
+        number = str(model["id"])
         if not model["weights"]:
-            table.add_row(*start, "none installed")
+            table.add_row(model["name"], number, "none installed")
         for row in model["weights"]:
             count, work = "damaged", ""
             if not row["problem"]:
@@ -102,7 +104,8 @@ def _show(models: list[dict[str, Any]]) -> None:
                 work = " + ".join(f"{v:.1f}" for v in row["kmac_per_pixel"].values())
             numbers = str(row["generation"]), count, work, f"{row['bytes']:,}"
             place = Text(_place(row["path"]))
-            table.add_row(*start, row["fingerprint"], row["tune"], *numbers, place)
+            name = coders.ours(model["name"], (), "cpu", tune=row["tune"]).name
+            table.add_row(name, number, row["fingerprint"], *numbers, place)
     console.print(table)
     console.print("kMAC/px: thousands of multiply-accumulates per pixel, encoding + decoding")
     for model in models:

@@ -17,7 +17,8 @@ __all__ = ["points", "summary", "timings"]
 def _table(title: str, first: str, *others: str) -> Table:
     from rich.table import Table
 
-    table = Table(first, title=title, title_justify="left")
+    table = Table(title=title, title_justify="left")
+    table.add_column(first, overflow="fold")  # names of models differ at their ends
     for name in others:
         table.add_column(name, justify="right")
     return table
@@ -51,8 +52,8 @@ def _falls(found: Summary) -> str:
 def summary(found: Sequence[Summary], anchor: str) -> Table:
     """Return all coders against an anchor."""
     low, high = GAIN_RANGE
-    title = f"BD-rates against {anchor}; least gain in dB of PSNR from {low:g} to {high:g} bpp"
-    columns = "bpp", "PSNR", "MS-SSIM", "least gain", "PSNR falls at", "est./real"
+    title = f"BD-rates against {anchor}; gain: least dB of PSNR, {low:g} to {high:g} bpp"
+    columns = "bpp", "PSNR", "MS-SSIM", "gain", "falls at", "est./real"
     table = _table(title, "coder", *columns)
     for each in found:
         gain = each.least_gain[anchor]

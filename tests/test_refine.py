@@ -12,6 +12,7 @@ from PIL import Image
 from samples import lic, photo
 
 import lic_models
+from lic_models import refine
 from lic_models.integer import IntConv2d
 from lic_models.levels import lmbda
 
@@ -60,6 +61,15 @@ def test_tiles_are_refined_in_place(codec: lic_models.Codec):
             cut = slice(None), slice(top, top + 64), slice(left, left + 64)
             errors = [float((each[cut] - x[cut]).square().mean()) for each in shown]
             assert errors[1] < 1.5 * errors[0]
+
+
+def test_blocks_lose_nothing(codec: lic_models.Codec, monkeypatch: pytest.MonkeyPatch):
+    x = photo(128, 192)
+    plain, whole = (codec.encode(x, QUALITY, effort=e) for e in (0, 3))
+    monkeypatch.setattr(refine, "BLOCK", 4)
+    blocks = codec.encode(x, QUALITY, effort=3)
+    costs = [cost(data, codec.decode(data)[0], x) for data in (plain, whole, blocks)]
+    assert costs[0] - costs[2] > 0.99 * (costs[0] - costs[1])  # half of it if blocks saw no others
 
 
 def test_padding_is_nobodys_loss(codec: lic_models.Codec):

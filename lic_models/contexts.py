@@ -65,11 +65,12 @@ def waves(
     around = Neighbourhood(
         torch.Size((batch, 2 * channels, height, width)), causal_offsets(KERNEL), features.device
     )
-    order = wavefronts(height, width, KERNEL, features.device)
     features = features.contiguous(memory_format=torch.channels_last)  # once, not at each `take`
     if known is not None:
         order = [torch.arange(height * width, device=features.device)]
         around.put(order[0], take(evidence(known), order[0]))
+    else:
+        order = wavefronts(height, width, KERNEL, features.device)
     for positions in order:
         near = context(around.around(positions), level)
         found = parameters(torch.cat([take(features, positions), near], 1), level)

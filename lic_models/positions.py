@@ -5,6 +5,10 @@ A set of positions is (N,) int64: row * W + column, ascending. Values there are 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
@@ -20,6 +24,26 @@ __all__ = [
 ]
 
 
+KEPT = 32  # results of each function here; a set has 8 bytes for a position
+_Found = TypeVar("_Found")
+
+
+def _kept(function: Callable[..., _Found]) -> Callable[..., _Found]:
+    """Keep what a function found last: latents of one size follow each other.
+
+    It is what any mode of autograd can use, whichever was on when it was asked for.
+    """
+
+    @lru_cache(KEPT)
+    @wraps(function)
+    def find(*arguments: object) -> _Found:
+        with torch.inference_mode(False):
+            return function(*arguments)
+
+    return find
+
+
+@_kept
 def checkerboard(
     height: int, width: int, device: torch.device | str = "cpu"
 ) -> tuple[Tensor, Tensor]:
@@ -71,6 +95,7 @@ def causal_offsets(kernel: int) -> list[tuple[int, int]]:
     return [(i, j) for i in range(-r, 1) for j in range(-r, r + 1) if (i, j) < (0, 0)]
 
 
+@_kept
 def wavefronts(height: int, width: int, kernel: int, device: torch.device | str) -> list[Tensor]:
     """Return sets of positions, in coding order, that know nothing of each other.
 
@@ -82,6 +107,12 @@ def wavefronts(height: int, width: int, kernel: int, device: torch.device | str)
     wave = (columns + (kernel // 2 + 1) * rows).flatten()
     order = torch.argsort(wave, stable=True)
     return list(torch.split(order, torch.bincount(wave).tolist()))
+
+
+@_kept
+def _shifts(offsets: tuple[tuple[int, int], ...], stride: int, device: torch.device) -> Tensor:
+    """From a position to its neighbours, counting in rows of `stride`."""
+    return torch.tensor([i * stride + j for i, j in offsets], device=device)
 
 
 class Neighbourhood:
@@ -99,7 +130,7 @@ class Neighbourhood:
         self.stride = self.width + 2 * self.margin
         size = (self.height + 2 * self.margin) * self.stride
         self.rows = torch.zeros(batch, size, channels, dtype=torch.float32, device=device)
-        self.shifts = torch.tensor([i * self.stride + j for i, j in offsets], device=device)
+        self.shifts = _shifts(tuple(offsets), self.stride, device)
 
     def _inside(self, positions: Tensor) -> Tensor:
         row, column = positions // self.width, positions % self.width

@@ -13,7 +13,7 @@ from lic_models.base import Model, Step
 from lic_models.codec import Codec
 from lic_models.contexts import KERNEL
 from lic_models.entropy import drive, estimate, nearest, noisy
-from lic_models.positions import Neighbourhood, causal_offsets, put, wavefronts
+from lic_models.positions import Neighbourhood, causal_offsets, checkerboard, put, take, wavefronts
 from lic_models.train.linear import linear_start
 
 LEVEL = torch.tensor([3000.0, 8000.0])
@@ -30,6 +30,19 @@ def _random(name: str) -> Model:
         if not layer.weight.any():
             torch.nn.init.normal_(layer.weight, std=0.2)
     return model
+
+
+def test_positions_serve_training_too():
+    """What is kept of a size is as good for gradients when a decoder was the first to ask."""
+    with torch.inference_mode():
+        first = checkerboard(5, 7, "cpu")
+    again = checkerboard(5, 7, "cpu")
+    assert all(a is b for a, b in zip(first, again, strict=True))
+    assert torch.cat(again).sort().values.tolist() == list(range(35))
+    a = torch.rand(1, 2, 5, 7, requires_grad=True)
+    take(a * 2, again[0]).sum().backward()
+    assert a.grad is not None
+    assert float(a.grad.sum()) == 2 * 2 * 18
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 9), (7, 1), (5, 8)])

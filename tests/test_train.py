@@ -21,7 +21,9 @@ from lic_models.train.__main__ import app
 from lic_models.train.data import Photos, find
 from lic_models.train.linear import arrange, fits, linear_start, reordered
 from lic_models.train.loop import Settings, _average, _Run, evaluate
+from lic_models.train.muon import Muon, orthogonal
 from lic_models.train.objective import TRANSFORMS, Objective
+from lic_models.train.passes import Passes, Recorded
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def state(checkpoint: Path) -> dict[str, torch.Tensor]:
     return found
 
 
-@pytest.mark.parametrize("options", [(), ("--soap",)])
+@pytest.mark.parametrize("options", [(), ("--soap",), ("--muon",)])
 def test_fit_resume_export_code(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ):
@@ -93,6 +95,7 @@ def test_resuming_with_other_options(photos: Path, tmp_path: Path):
         (("--tune", "ms-ssim"), "tune: found ms-ssim"),
         (("--rate-only",), "rate_only: found True"),
         (("--soap",), "soap: found True"),
+        (("--muon",), "muon: found True"),
         (("--adversarial",), "objective: found AdversarialObjective"),
     ):
         assert found in refusal(*common, *more, *option)
@@ -344,6 +347,75 @@ def test_what_fits_is_taken():
     model = torch.nn.ParameterDict({"h_a": torch.zeros(2), "h_s": torch.zeros(3)})
     other = {"h_a": torch.ones(2), "h_s": torch.ones(4), "spatial": torch.ones(1)}
     assert list(fits(model, other)) == ["h_a"]
+
+
+@pytest.mark.parametrize("shape", [(8, 48), (48, 8), (16, 16)])
+def test_directions_count_alike(shape: tuple[int, int]):
+    """Singular values that are a thousandfold apart come out near 1, on the same axes."""
+    random = torch.Generator().manual_seed(0)
+    u, _, v = torch.linalg.svd(torch.randn(2, *shape, generator=random), full_matrices=False)
+    values = torch.logspace(0, -2, min(shape))
+    found = orthogonal(u * values @ v)
+    inner = u.mT @ found @ v.mT
+    assert torch.linalg.svdvals(found).sub(0.95).abs().max() < 0.4
+    assert (inner - torch.diag_embed(torch.diagonal(inner, dim1=1, dim2=2))).abs().max() < 1e-3
+
+
+def test_steps_of_muon():
+    """They are as large as Adam's, whatever the gradient's size, and lead downhill."""
+    weights = [torch.nn.Parameter(torch.zeros(16, 8, 3, 3)) for _ in range(3)]
+    optimizer = Muon([{"params": weights, "lr": 1e-2}])
+    target = torch.randn(3, 16, 8, 3, 3, generator=torch.Generator().manual_seed(0))
+    for weight, goal in zip(weights[:2], target, strict=False):
+        weight.grad = (weight.detach() - goal) * 1e-3
+    optimizer.step()
+    for weight, goal in zip(weights[:2], target, strict=False):
+        size = float(weight.detach().square().mean().sqrt())
+        assert 0.1e-2 < size < 0.3e-2
+        assert (weight * goal).sum() > 0
+    assert not weights[2].any()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", ["tiny", "minnen2018"])
+def test_what_is_recorded_is_what_runs(name: str):
+    torch.manual_seed(0)
+    cls = registry.lookup(name)
+    device = torch.device("cuda")
+    objective = Objective(cls(cls.configs["toy"]).to(device), precise=True)
+    passes = Passes(objective, objective)
+    x, level = torch.rand(2, 3, 64, 64, device=device), torch.tensor([900.0, 8000.0], device=device)
+    recorded = Recorded(passes, torch.zeros_like(x), level.flip(0))
+    gradients = []
+    for each in (recorded, passes):
+        torch.manual_seed(1)
+        each(x, level)
+        gradients.append([p.grad.clone() for p in objective.parameters() if p.grad is not None])
+    assert len(gradients[0]) > 10
+    for found, right in zip(*gradients, strict=True):
+        assert torch.allclose(found, right, rtol=0.05, atol=1e-4)
+
+
+def test_gradients_of_passes():
+    """They are those of the loss, each time afresh."""
+    torch.manual_seed(0)
+    cls = registry.lookup("tiny")
+    objective = Objective(cls(cls.configure()), precise=True)
+    passes = Passes(objective, objective)
+    x, level = torch.rand(2, 3, 64, 64), torch.tensor([900.0, 8000.0])
+    norms = []
+    for _ in range(2):
+        torch.manual_seed(1)
+        assert passes(x, level)["loss"].isfinite()
+        norms.append(torch.nn.utils.clip_grad_norm_(objective.parameters(), 1e9))
+    assert norms[0] == norms[1] > 0
+
+
+def test_options_that_exclude_each_other(photos: Path, tmp_path: Path):
+    common = ("fit", "tiny", "--data", photos, "--out", tmp_path, "--minutes", 1)
+    assert "found both, allowed is one" in refusal(*common, "--soap", "--muon")
+    found = refusal(*common, "--recorded", "--device", "cpu")
+    assert "found cpu, allowed is one GPU" in found
 
 
 def test_resumed_runs_keep_their_average(tmp_path: Path):

@@ -96,6 +96,10 @@ def fit_command(
     soap: Annotated[
         bool, typer.Option("--soap", help="SOAP instead of Adam for the transforms' convolutions.")
     ] = False,
+    muon: Annotated[bool, typer.Option("--muon", help="Muon, for the same.")] = False,
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="Run passes as a CUDA graph, which GPUs like.")
+    ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Crops per step and process.")] = 8,
     patch: Annotated[int, typer.Option(min=64, help="Edge of a crop, multiple of 64.")] = 192,
     rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 1e-3,
@@ -123,6 +127,14 @@ def fit_command(
         raise typer.BadParameter(
             f"found {tune!r}, allowed is {PLAIN!r}", param_hint="tune with teacher or adversarial"
         )
+    if soap and muon:
+        raise typer.BadParameter("found both, allowed is one", param_hint="soap, muon")
+    where = _device(device)
+    parallel = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if recorded and (where.type != "cuda" or parallel or adversarial):
+        raise typer.BadParameter(
+            f"found {where.type}, allowed is one GPU, without --adversarial", param_hint="recorded"
+        )
     if (fitting or reorder) and transforms is None:
         raise typer.BadParameter("found without --transforms", param_hint="fitting, reorder")
     if (fitting or reorder) and start is not None:
@@ -132,9 +144,9 @@ def fit_command(
         torch.set_num_threads(threads)
     torch.backends.cudnn.allow_tf32 = False  # integers need more, and so does what is precise
     torch.set_flush_denormal(True)  # GDN squares what is small: a fifth of a step of cheng2020
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if parallel:
         torch.distributed.init_process_group()
-    where = _device(device)
+    torch.backends.cudnn.benchmark = True
     torch.manual_seed(seed)
     try:
         paths = find(data)
@@ -186,6 +198,8 @@ def fit_command(
         batch=batch,
         every=every,
         soap=soap,
+        muon=muon,
+        recorded=recorded,
         seed=seed,
     )
     if taught is not None:

@@ -20,6 +20,7 @@ SHRINK_MAX = 1.8  # random downscaling hides the coding artefacts of the trainin
 HALVED = 0.4  # share of crops that get chroma of half the resolution, as most cameras store it
 GRAINY = 0.35  # share of crops that get grain: training files have lost theirs
 GRAIN_MAX = 5 / 255  # standard deviation
+GROUPS = 8  # of crops in a batch; those in one have their shrinking, turning and grain in common
 WITHOUT_WHITE = ("I", "F")  # modes of numbers of any size
 LUMA = (0.299, 0.587, 0.114)
 
@@ -83,26 +84,32 @@ class Photos:
 
     def batch(self, size: int, random: np.random.Generator) -> Tensor:
         """Return crops (size, 3, patch, patch), float in [0, 1]."""
-        return torch.stack([self._crop(random) for _ in range(size)])
+        sizes = [len(part) for part in np.array_split(np.arange(size), min(size, GROUPS))]
+        return torch.cat([self._crops(count, random) for count in sizes])
 
-    def _crop(self, random: np.random.Generator) -> Tensor:
-        photo = self.photos[random.choice(len(self.photos), p=self.share)]
-        most = min(SHRINK_MAX, min(photo.shape[1:]) / self.patch)
+    def _crops(self, count: int, random: np.random.Generator) -> Tensor:
+        photos = [self.photos[i] for i in random.choice(len(self.photos), count, p=self.share)]
+        least = min(min(photo.shape[1:]) for photo in photos)
+        most = min(SHRINK_MAX, least / self.patch)
         shrink = random.uniform(1, most) if random.random() < 0.6 else 1.0
-        edge = min(round(self.patch * shrink), *photo.shape[1:])
-        top = random.integers(photo.shape[1] - edge + 1)
-        left = random.integers(photo.shape[2] - edge + 1)
-        crop = photo[None, :, top : top + edge, left : left + edge]
-        crop = crop if crop.device.type == "cpu" else crop.float()  # bytes are faster where they go
+        edge = min(round(self.patch * shrink), least)
+        parts = []
+        for photo in photos:
+            top = random.integers(photo.shape[1] - edge + 1)
+            left = random.integers(photo.shape[2] - edge + 1)
+            parts.append(photo[:, top : top + edge, left : left + edge])
+        crops = torch.stack(parts)
+        if crops.device.type != "cpu":  # bytes are faster where they go
+            crops = crops.float()
         if edge != self.patch:
             size = (self.patch, self.patch)
-            crop = F.interpolate(crop, size, mode="bicubic", antialias=True)
-        crop = _taken((crop.float() / 255).clamp(0, 1), random)[0]
+            crops = F.interpolate(crops, size, mode="bicubic", antialias=True)
+        crops = _taken((crops.float() / 255).clamp(0, 1), random)
         if random.random() < 0.5:
-            crop = crop.flip(2)
+            crops = crops.flip(3)
         if random.random() < 0.2:
-            crop = crop.transpose(1, 2)
-        return crop
+            crops = crops.transpose(2, 3)
+        return crops
 
 
 def _taken(x: Tensor, random: np.random.Generator) -> Tensor:

@@ -64,14 +64,14 @@ class ImitationObjective(Objective):
             return super().forward(x, level, noise)
         (teacher,) = self._teacher
         student: Any = self.model
-        fast = not self.precise
-        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=fast):
+        fast, half = not self.precise, self.reduced(x.device)
+        with torch.autocast(x.device.type, dtype=half, enabled=fast):
             with torch.no_grad(), _inputs(teacher.g_a.convs) as down:
                 down.append(teacher.g_a(x - 0.5, level))
             latents = student.latents(teacher.gain(down[-1].float(), level), level)
         latents, bits = estimate(student, latents, level, noisy)
         y_hat = latents["y"].detach() / UNIT
-        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=fast):
+        with torch.autocast(x.device.type, dtype=half, enabled=fast):
             with torch.no_grad(), _inputs(teacher.g_s.convs) as up:
                 given = teacher.inverse_gain(y_hat, level)
                 last = teacher.g_s(given, level)

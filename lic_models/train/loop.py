@@ -22,14 +22,16 @@ from ..levels import LEVEL_MAX, LEVEL_MIN
 from ..tunes import TUNES
 from .adversarial import AdversarialObjective
 from .data import Photos
+from .muon import Muon
 from .objective import TRANSFORMS, Objective
+from .passes import Passes, Recorded
 
 __all__ = ["OtherOptions", "Settings", "evaluate", "fit"]
 
 SOAP_MOST = 520  # channels that SOAP finds a basis for; with more, that side stays as it is
 RESTORING = "lrp"  # residual prediction: its layers sum as many inputs as strided ones do
 CRITIC = 0.3  # factor on the learning rate for the discriminator
-FIXED = ("entropy", "chain", "soap")  # settings that the state of the optimisers depends on
+FIXED = ("entropy", "chain", "soap", "muon")  # settings that the state of the optimisers depends on
 EVALUATE_AT = (500, 2500, 5000, 7500, 10000)  # levels
 
 
@@ -49,6 +51,8 @@ class Settings:
     average: decay of the exponential moving average of the weights, after some hundred steps.
     soap: whether the transforms' convolutions take steps of SOAP (Vyas et al., 2024) instead of
         Adam's: a sixth (GDN) to a third (cheng2020) more time each, and more learned from it.
+    muon: the same with steps of Muon, which are cheaper.
+    recorded: whether passes run as a CUDA graph.
     every: minutes between evaluations and checkpoints.
     """
 
@@ -62,6 +66,8 @@ class Settings:
     warmup: int = 200
     average: float = 0.998
     soap: bool = False
+    muon: bool = False
+    recorded: bool = False
     every: float = 5.0
     seed: int = 0
 
@@ -105,24 +111,26 @@ def _optimizers(objective: Objective, settings: Settings) -> list[torch.optim.Op
     and have everything to learn. So the chain takes smaller steps.
     """
     adam: dict[float, list[nn.Parameter]] = {}
-    soap: dict[float, list[nn.Parameter]] = {}
+    matrices: dict[float, list[nn.Parameter]] = {}
     for name, parameter in objective.model.named_parameters():
         part = name.partition(".")[0]
         transform = part in (*TRANSFORMS, RESTORING)
         chained = settings.chain if ".convs." in name or part == RESTORING else 1.0
         factor = chained if transform else settings.entropy
         if parameter.requires_grad:
-            rotated = settings.soap and transform and parameter.ndim == 4
-            (soap if rotated else adam).setdefault(factor, []).append(parameter)
+            matrix = (settings.soap or settings.muon) and transform and parameter.ndim == 4
+            (matrices if matrix else adam).setdefault(factor, []).append(parameter)
     found: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(_groups(adam), betas=(0.9, 0.99), weight_decay=0.0, fused=True)
     ]
-    if soap:
+    if matrices and settings.muon:
+        found.append(Muon(_groups(matrices)))
+    elif matrices:
         from pytorch_optimizer import SOAP  # only where asked for: bare machines lack it
 
         found.append(
             SOAP(
-                _groups(soap),
+                _groups(matrices),
                 betas=(0.95, 0.95),
                 weight_decay=0.0,
                 precondition_frequency=10,
@@ -186,26 +194,29 @@ class _Run:
         if isinstance(objective, AdversarialObjective):
             self.critic = _Critic(objective, settings)
         self.ema = AveragedModel(objective, multi_avg_fn=average)
+        self.ema.n_averaged = self.ema.n_averaged.cpu()  # to look at it would mean to wait
+        self.passes: Passes | Recorded | None = None
         self.step, self.elapsed = 0, 0.0
         self.losses: list[float] = []  # since the last log row
         self.norms: list[float] = []
 
     def learn(self, forward: nn.Module, x: Tensor, level: Tensor) -> None:
         """Take one step on images (B, 3, H, W) at levels (B,); a non-finite gradient is skipped."""
+        if self.passes is None:
+            self.passes = Passes(self.objective, forward)
+            if self.settings.recorded:
+                self.passes = Recorded(self.passes, x, level)
         progress = self.elapsed / (self.settings.minutes * 60)
         rate = self.settings.rate * _scale(self.settings, self.step, progress)
         for group in (group for each in self.optimizers for group in each.param_groups):
             group["lr"] = rate * group["factor"]
-        out = forward(x, level)
-        loss = out["loss"]
-        self.objective.zero_grad(set_to_none=True)
-        loss.backward()
+        out = self.passes(x, level)
         norm = nn.utils.clip_grad_norm_(self.objective.model.parameters(), self.settings.clip)
         if torch.isfinite(norm):
             for optimizer in self.optimizers:
                 optimizer.step()
             self.ema.update_parameters(self.objective)
-            self.losses.append(float(loss.detach()))
+            self.losses.append(float(out["loss"].detach()))
             self.norms.append(float(norm))
             if self.critic is not None:
                 self.critic.learn(x, out, rate)

@@ -23,7 +23,7 @@ from .entropy import estimate, nearest
 from .errors import StreamError
 from .levels import level_from_quality
 from .pixels import Pixels, as_array, as_tensor, real
-from .refine import EFFORT_MAX, refine
+from .refine import EFFORT_MAX, NEAR, refine
 from .transforms import Kept, Transforms
 from .tunes import PLAIN, known
 
@@ -137,7 +137,7 @@ class Codec:
         where = self.transforms.where(level)
         height, width = self.transforms.padded(*image.shape[1:])
         step = self.model.pixels
-        margin = self.model.halo * step if effort else 0
+        margin = NEAR * step if effort else 0
         # As many rows of tiles at once as fill a block, so that small tiles share its halo.
         band = up(self.transforms.block, tile) if tile else height
         for upper in range(0, height, band):

@@ -21,7 +21,7 @@ from .entropy import UNIT, estimate, nearest
 from .levels import lmbda
 from .tunes import PLAIN, TUNES, Distortion
 
-__all__ = ["EFFORT_MAX", "refine"]
+__all__ = ["EFFORT_MAX", "NEAR", "refine"]
 
 EFFORT_MAX = 9
 BLOCK = 32  # samples of y that are synthesised at a time, without those around: bounds memory
@@ -130,7 +130,7 @@ def _distortion(
         shown = scene.clone()
         shown[:, :, top:bottom, left:right] = y_hat
         placed = inner[0] + top, inner[1] + left, inner[2] + top, inner[3] + left
-        near = grow(placed, min(model.halo, NEAR), *scene.shape[2:])
+        near = grow(placed, NEAR, *scene.shape[2:])
         part = shown[:, :, near[0] : near[2], near[1] : near[3]]
         part = part.contiguous(memory_format=torch.channels_last)
         out = within(model.synthesise(part, where), placed, near, 1, step)

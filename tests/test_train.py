@@ -418,6 +418,22 @@ def test_options_that_exclude_each_other(photos: Path, tmp_path: Path):
     assert "found cpu, allowed is one GPU" in found
 
 
+def test_fitting_grows_and_shrinks(photos: Path, tmp_path: Path):
+    """A model of more or fewer blocks starts from what both have."""
+    torch.manual_seed(0)
+    cls = registry.lookup("tiny")
+    for blocks in (0, 2):
+        other = cls(cls.configure(blocks=blocks)).state_dict()
+        path, out = tmp_path / f"{blocks}.pt", tmp_path / str(blocks)
+        torch.save({"average": other}, path)
+        common = ("fit", "tiny", "--data", photos, "--patch", 64, "--minutes", 0.01, "--batch", 1)
+        run(*common, "--transforms", path, "--fitting", "--rate-only", "--out", out)
+        found = state(out / "checkpoint.pt")
+        both = [name for name in found if name in other and name.startswith("g_")]
+        assert len(both) > 10
+        assert all(torch.equal(found[name], other[name]) for name in both)
+
+
 def test_resumed_runs_keep_their_average(tmp_path: Path):
     """The average goes on where it was: it does not start afresh from the weights of the day."""
     cls = registry.lookup("tiny")

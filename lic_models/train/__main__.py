@@ -78,7 +78,7 @@ def fit_command(
         Path | None, typer.Option(help="The same, for the transforms; with --start, in its place.")
     ] = None,
     fitting: Annotated[
-        bool, typer.Option(help="With --transforms: also all else of the same name and shape.")
+        bool, typer.Option(help="With --transforms: instead all of the same name and shape.")
     ] = False,
     reorder: Annotated[
         bool, typer.Option(help="With --transforms, of GDN: share out strong channels of y.")
@@ -167,7 +167,7 @@ def fit_command(
         other = _state(transforms)
         known = {k: v for k, v in other.items() if k.partition(".")[0] in TRANSFORMS}
         if fitting:
-            known |= fits(network, other)
+            known = fits(network, other)
     elif teacher is not None:
         taught = _class(teacher)(_class(teacher).configure()).to(where)
         taught.load_state_dict(weights.thaw(weights.find(teacher).path))

@@ -51,7 +51,7 @@ class Config(HyperWidths):
     widths: tuple[int, int, int] = (32, 96, 192)
     groups: tuple[int, ...] = (16, 16, 32, 64, 192)
     kernels: tuple[int, int, int, int] = CHAIN
-    blocks: int = 2
+    blocks: int = 3
     units: int = 1
     features: int = 128
     context: int = 96
@@ -63,7 +63,6 @@ PAPER = Config(
     widths=(192, 192, 192),
     Z=192,
     kernels=(5, 5, 5, 5),
-    blocks=3,
     units=3,
     hyper=192,
     features=384,

@@ -432,6 +432,9 @@ def test_fitting_grows_and_shrinks(photos: Path, tmp_path: Path):
         both = [name for name in found if name in other and name.startswith("g_")]
         assert len(both) > 10
         assert all(torch.equal(found[name], other[name]) for name in both)
+    torch.save({"average": {"h_s": torch.zeros(3)}}, tmp_path / "none.pt")
+    options = ("--transforms", tmp_path / "none.pt", "--fitting", "--out", tmp_path / "none")
+    assert "no transform fits" in refusal(*common, *options)
 
 
 def test_resumed_runs_keep_their_average(tmp_path: Path):

@@ -168,6 +168,10 @@ def fit_command(
         known = {k: v for k, v in other.items() if k.partition(".")[0] in TRANSFORMS}
         if fitting:
             known = fits(network, other)
+            if not any(name.partition(".")[0] in TRANSFORMS for name in known):
+                raise typer.BadParameter(
+                    f"found {transforms}, of which no transform fits", param_hint="transforms"
+                )
     elif teacher is not None:
         taught = _class(teacher)(_class(teacher).configure()).to(where)
         taught.load_state_dict(weights.thaw(weights.find(teacher).path))

@@ -55,3 +55,12 @@ def test_model_table_is_the_registry():
         name: int(number) for name, number in re.findall(r"^\| `(\w+)` \| (\d+) \|", README, re.M)
     }
     assert listed == {name: lic_models.model_id(name) for name in lic_models.names()}
+
+
+def test_every_shipped_model_says_how_it_was_made():
+    import lic_models
+    from lic_models import weights
+
+    told = (ROOT / "lic_models" / "weights" / "README.md").read_text("utf-8")
+    shipped = {name for name in lic_models.names() if weights.installed(name)}
+    assert shipped - set(re.findall(r"`(\w+)`", told)) <= {"tiny"}

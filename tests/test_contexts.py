@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from samples import photo
@@ -129,8 +131,17 @@ def test_training_foresees_what_is_decoded(name: str, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("name", SEQUENTIAL)
-def test_waves_and_raster_order_decode_the_same(name: str):
+def test_waves_and_raster_order_decode_the_same(name: str, monkeypatch: pytest.MonkeyPatch):
     """The measurement of what wavefronts save compares like with like."""
+    used: list[str] = []
+    for order in ("_single", "_published"):
+        real = getattr(wavefronts_module, order)
+
+        def noted(*arguments: object, order: str = order, real: Callable[..., object] = real):
+            used.append(order)
+            return real(*arguments)
+
+        monkeypatch.setattr(wavefronts_module, order, noted)
     cls = registry.lookup(name)
     torch.manual_seed(0)
     model = cls(cls.configs["toy"])
@@ -141,6 +152,7 @@ def test_waves_and_raster_order_decode_the_same(name: str):
     assert found.equal
     assert found.payload_bytes > 100
     assert (found.waves, found.positions) == (12 + 3 * 7, 12 * 8)
+    assert set(used) == {"_single", "_published"}
 
 
 def test_a_model_without_waves_is_refused():

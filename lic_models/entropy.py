@@ -117,6 +117,7 @@ def estimate(
     gradient that leads out of it; and models that are `sequential` get what y will decode to.
     """
     bits: list[Tensor] = []
+    plain: list[tuple[Tensor, Tensor, Tensor]] = []  # without mixture: values, indices, live ones
     exact = rounding is nearest
     shapes = {name: tuple(latent.shape[1:]) for name, latent in latents.items()}
     known = None
@@ -126,17 +127,21 @@ def estimate(
     def answer(step: Step) -> Tensor:
         value = take(latents[step.latent][:, step.channels], step.positions)
         rated, passed = rounding(value - step.mean / UNIT)
-        live = step.index > 0
+        live = step.index >= 0.5  # what rounds to 0 is not coded
         rated = rated * live if exact else rated
         if step.mixture is None:
-            cost = index_bits(rated, step.index)
+            plain.append((rated.flatten(1), step.index.flatten(1), live.flatten(1)))
         else:
             cost = mixture_bits(rated, step.mixture)
-        bits.append((cost * live if exact else cost).flatten(1).sum(1))
+            bits.append((cost * live if exact else cost).flatten(1).sum(1))
         passed = passed - (passed * ~live).detach()
         return round_ste(passed * UNIT) + step.mean
 
     found = drive(model, shapes, level, answer, known)  # type: ignore[arg-type]
+    if plain:
+        rated, index, live = (torch.cat(each, 1) for each in zip(*plain, strict=True))
+        cost = index_bits(rated, index)  # once: a step alone is little work for a GPU
+        bits.append((cost * live if exact else cost).sum(1))
     return found, torch.stack(bits).sum(0)
 
 
@@ -151,7 +156,7 @@ def _foreseen(model: Model, latents: Latents, shapes: Shapes, level: Tensor) -> 
 
     def answer(step: Step) -> Tensor:
         value = take(latents[step.latent][:, step.channels], step.positions)
-        symbol = nearest(value - step.mean / UNIT)[0] * (step.index > 0)
+        symbol = nearest(value - step.mean / UNIT)[0] * (step.index >= 0.5)
         return symbol * UNIT + step.mean
 
     y = latents["y"]

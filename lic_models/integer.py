@@ -26,7 +26,16 @@ from torch import Tensor, nn
 from .errors import WeightsError
 from .levels import ANCHORS, LEVEL_MIN, SPACING, anchor
 
-__all__ = ["FRAC", "FULL", "IntConv2d", "level_lerp", "magnitude", "round_ste", "saturate"]
+__all__ = [
+    "FRAC",
+    "FULL",
+    "IntConv2d",
+    "anchor_shares",
+    "level_lerp",
+    "magnitude",
+    "round_ste",
+    "saturate",
+]
 
 FRAC = 4  # fractional bits of activations, means and dequantised values: 1/16 of a step
 FULL = 1023  # largest magnitude of an activation
@@ -88,8 +97,22 @@ def magnitude(a: Tensor) -> Tensor:
     return smooth + (exact - smooth).detach()
 
 
+def anchor_shares(level: Tensor) -> Tensor:
+    """Return the shares (B, ANCHORS) that anchors have in levels (B,).
+
+    `level_lerp` takes them in place of levels. Training makes them once in a step: one small
+    product is left for each layer, where gathered rows take a GPU twenty kernels, some to sort.
+    """
+    anchors = torch.arange(ANCHORS, dtype=level.dtype, device=level.device)
+    position = (level - LEVEL_MIN) / SPACING
+    return (1 - (position[:, None] - anchors).abs()).clamp_min(0)
+
+
 def level_lerp(table: Tensor, level: Tensor) -> Tensor:
-    """Interpolate real-valued rows (ANCHORS, C) at levels (B,): returns (B, C)."""
+    """Interpolate real-valued rows (ANCHORS, C) at levels (B,), or their shares: (B, C)."""
+    if level.ndim == 2:
+        with torch.autocast(level.device.type, enabled=False):
+            return level @ table
     position = (level - LEVEL_MIN) / SPACING
     below = position.floor().clamp(0, ANCHORS - 2).long()
     share = (position - below).unsqueeze(1)
@@ -138,6 +161,7 @@ class IntConv2d(nn.Module):
         super().__init__()
         self.kernel, self.lo, self.hi, self.frac_out = kernel, lo, hi, frac_out
         self.inward = inward
+        self.loose = False  # whether training leaves out all rounding
         self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(ANCHORS, outputs))
         nn.init.kaiming_normal_(self.weight)
@@ -182,11 +206,16 @@ class IntConv2d(nn.Module):
         if self.frozen is not None:
             return self._exact(a, int(level))
         assert isinstance(level, Tensor)
-        weight, rows, shift = self.rounded()
-        bias = level_lerp(rows, level)[:, :, None, None]
-        acc = F.conv2d(a, weight, padding=self.kernel // 2) + bias
-        scale = torch.exp2(-shift)[None, :, None, None]
-        out = round_ste(acc * scale)
+        if self.loose and self.training:
+            out = F.conv2d(a, self.live_weight(), padding=self.kernel // 2)
+            out = out + level_lerp(self.bias, level)[:, :, None, None] * 2.0**FRAC
+            out = out * 2.0**-self.shift_base if self.shift_base else out
+        else:
+            weight, rows, shift = self.rounded()
+            bias = level_lerp(rows, level)[:, :, None, None]
+            acc = F.conv2d(a, weight, padding=self.kernel // 2) + bias
+            scale = torch.exp2(-shift)[None, :, None, None]
+            out = round_ste(acc * scale)
         if self.inward:
             clamped: Tensor = _ClampInward.apply(out, self.lo, self.hi)  # type: ignore[no-untyped-call]
             return clamped

@@ -57,28 +57,31 @@ class Branch(nn.Module):
         self.gain = Gain(last.out_channels)
 
     # One image has one level, which then goes into the weights: no passes of its own over pixels.
+    # Several take one pass each time, the layer's bias included.
 
     def enter(self, x: Tensor, level: Tensor) -> Tensor:
         """Apply `first` and the level's bias."""
-        if len(x) > 1:
-            moved: Tensor = self.bias(self.first(x), level)
-            return moved
         assert self.first.bias is not None
-        bias = self.first.bias + level_lerp(self.bias.rows, level)[0]
-        return _convolve(self.first, x, self.first.weight, bias)
+        bias = self.first.bias + level_lerp(self.bias.rows, level)
+        if len(x) == 1:
+            return _convolve(self.first, x, self.first.weight, bias[0])
+        out = _convolve(self.first, x, self.first.weight)
+        return out + bias[:, :, None, None].to(out.dtype)
 
     def leave(self, x: Tensor, level: Tensor) -> Tensor:
         """Apply `last` and the level's gain."""
-        if len(x) > 1:
-            scaled: Tensor = self.gain(self.last(x), level)
-            return scaled
         assert self.last.bias is not None
-        gain = level_lerp(self.gain.log, level)[0].exp()
-        weight = self.last.weight * gain[:, None, None, None]
-        return _convolve(self.last, x, weight, self.last.bias * gain)
+        gain = level_lerp(self.gain.log, level).exp()
+        bias = self.last.bias * gain
+        if len(x) == 1:
+            weight = self.last.weight * gain[0, :, None, None, None]
+            return _convolve(self.last, x, weight, bias[0])
+        out = _convolve(self.last, x, self.last.weight)
+        gain, bias = (t[:, :, None, None].to(out.dtype) for t in (gain, bias))
+        return torch.addcmul(bias, out, gain)
 
 
-def _convolve(like: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _convolve(like: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return F.conv2d(x, weight, bias, like.stride, like.padding)
 
 

@@ -58,8 +58,9 @@ def test_critic_is_resumed(tmp_path: Path):
     cls = registry.lookup("hific")
     settings = Settings(minutes=1)
     run = _Run(AdversarialObjective(cls(cls.configs["toy"])), settings)
+    drawn = torch.rand(2, 3, 64, 64), torch.tensor([2000.0, 9000.0])
     for _ in range(2):
-        run.learn(run.objective, torch.rand(2, 3, 64, 64), torch.tensor([2000.0, 9000.0]))
+        run.learn(run.objective, drawn, lambda: drawn)
     run.save(tmp_path / "checkpoint.pt")
     again = _Run(AdversarialObjective(cls(cls.configs["toy"])), settings)
     again.load(tmp_path / "checkpoint.pt")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lic_models.errors import WeightsError
-from lic_models.integer import FULL, IntConv2d, magnitude
+from lic_models.integer import FULL, IntConv2d, anchor_shares, level_lerp, magnitude
 from lic_models.levels import ANCHORS, LEVEL_MAX, LEVEL_MIN, SPACING, anchor
 
 
@@ -161,3 +161,12 @@ def test_gradients_lead_back_into_the_range():
     (-out.sum()).backward()
     assert layer.bias.grad is not None
     assert layer.bias.grad[0].item() < 0
+
+
+def test_shares_of_anchors_are_levels():
+    """What training interpolates rows with says the same as levels."""
+    level = torch.tensor([LEVEL_MIN, 101.0, 1234.5, LEVEL_MIN + SPACING, LEVEL_MAX])
+    table = torch.randn(ANCHORS, 7, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(
+        level_lerp(table, anchor_shares(level)), level_lerp(table, level), 0, 1e-5
+    )

@@ -98,8 +98,12 @@ def fit_command(
     ] = False,
     muon: Annotated[bool, typer.Option("--muon", help="Muon, for the same.")] = False,
     recorded: Annotated[
-        bool, typer.Option("--recorded", help="Run passes as a CUDA graph, which GPUs like.")
+        bool, typer.Option("--recorded", help="Run steps as CUDA graphs, which GPUs like.")
     ] = False,
+    loose: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of the budget before integer layers round."),
+    ] = 0.0,
     batch: Annotated[int, typer.Option(min=1, help="Crops per step and process.")] = 8,
     patch: Annotated[int, typer.Option(min=64, help="Edge of a crop, multiple of 64.")] = 192,
     rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 1e-3,
@@ -203,6 +207,7 @@ def fit_command(
         every=every,
         soap=soap,
         muon=muon,
+        loose=loose,
         recorded=recorded,
         seed=seed,
     )

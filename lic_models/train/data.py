@@ -115,7 +115,8 @@ class Photos:
 def _taken(x: Tensor, random: np.random.Generator) -> Tensor:
     """Give images (B, 3, H, W) in [0, 1] the soft chroma and the grain of camera files, or not."""
     if random.random() < HALVED:
-        luma = (x * torch.tensor(LUMA, device=x.device)[:, None, None]).sum(1, keepdim=True)
+        red, green, blue = LUMA  # not as a tensor, which a GPU would have to wait for
+        luma = red * x[:, :1] + green * x[:, 1:2] + blue * x[:, 2:]
         chroma = F.avg_pool2d(x - luma, 2)
         x = (luma + F.interpolate(chroma, scale_factor=2, mode="bilinear")).clamp(0, 1)
     if random.random() < GRAINY:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..base import Model
 from ..entropy import UNIT, estimate, noisy
+from ..integer import anchor_shares
 from .linear import fits
 from .objective import Objective, weigh
 
@@ -65,18 +66,19 @@ class ImitationObjective(Objective):
         (teacher,) = self._teacher
         student: Any = self.model
         fast, half = not self.precise, self.reduced(x.device)
+        shares = anchor_shares(level)
         with torch.autocast(x.device.type, dtype=half, enabled=fast):
             with torch.no_grad(), _inputs(teacher.g_a.convs) as down:
-                down.append(teacher.g_a(x - 0.5, level))
-            latents = student.latents(teacher.gain(down[-1].float(), level), level)
-        latents, bits = estimate(student, latents, level, noisy)
+                down.append(teacher.g_a(x - 0.5, shares))
+            latents = student.latents(teacher.gain(down[-1].float(), shares), shares)
+        latents, bits = estimate(student, latents, shares, noisy)
         y_hat = latents["y"].detach() / UNIT
         with torch.autocast(x.device.type, dtype=half, enabled=fast):
             with torch.no_grad(), _inputs(teacher.g_s.convs) as up:
-                given = teacher.inverse_gain(y_hat, level)
-                last = teacher.g_s(given, level)
+                given = teacher.inverse_gain(y_hat, shares)
+                last = teacher.g_s(given, shares)
             up = [given, *up, last]
-            errors = _errors(student.g_a, down, level) + _errors(student.g_s, up, level)
+            errors = _errors(student.g_a, down, shares) + _errors(student.g_s, up, shares)
         distortion = errors / x[0].numel()
         bpp = bits / (x.shape[2] * x.shape[3])
         loss = weigh(bpp, distortion, level).mean()

@@ -32,6 +32,7 @@ SOAP_MOST = 520  # channels that SOAP finds a basis for; with more, that side st
 RESTORING = "lrp"  # residual prediction: its layers sum as many inputs as strided ones do
 CRITIC = 0.3  # factor on the learning rate for the discriminator
 FIXED = ("entropy", "chain", "soap", "muon")  # settings that the state of the optimisers depends on
+Drawn = tuple[Tensor, Tensor]  # images (B, 3, H, W) and their levels (B,)
 EVALUATE_AT = (500, 2500, 5000, 7500, 10000)  # levels
 
 
@@ -52,7 +53,8 @@ class Settings:
     soap: whether the transforms' convolutions take steps of SOAP (Vyas et al., 2024) instead of
         Adam's: a sixth (GDN) to a third (cheng2020) more time each, and more learned from it.
     muon: the same with steps of Muon, which are cheaper.
-    recorded: whether passes run as a CUDA graph.
+    loose: share of the budget, from its beginning, in which integer layers do not round.
+    recorded: whether passes, and steps but those of SOAP, run as CUDA graphs.
     every: minutes between evaluations and checkpoints.
     """
 
@@ -67,6 +69,7 @@ class Settings:
     average: float = 0.998
     soap: bool = False
     muon: bool = False
+    loose: float = 0.0
     recorded: bool = False
     every: float = 5.0
     seed: int = 0
@@ -121,7 +124,13 @@ def _optimizers(objective: Objective, settings: Settings) -> list[torch.optim.Op
             matrix = (settings.soap or settings.muon) and transform and parameter.ndim == 4
             (matrices if matrix else adam).setdefault(factor, []).append(parameter)
     found: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(_groups(adam), betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+        torch.optim.AdamW(
+            _groups(adam),
+            betas=(0.9, 0.99),
+            weight_decay=0.0,
+            fused=True,
+            capturable=settings.recorded,
+        )
     ]
     if matrices and settings.muon:
         found.append(Muon(_groups(matrices)))
@@ -142,6 +151,19 @@ def _optimizers(objective: Objective, settings: Settings) -> list[torch.optim.Op
 
 def _groups(parameters: dict[float, list[nn.Parameter]]) -> list[dict[str, Any]]:
     return [{"params": params, "factor": factor} for factor, params in parameters.items()]
+
+
+def _set(optimizer: torch.optim.Optimizer, rate: float, recorded: bool) -> None:
+    """Set learning rates, where a recording sees them if it has to."""
+    for group in optimizer.param_groups:
+        value = rate * group["factor"]
+        device = group["params"][0].device
+        if not recorded:
+            group["lr"] = value
+        elif isinstance(group["lr"], Tensor) and group["lr"].device == device:
+            group["lr"].fill_(value)
+        else:
+            group["lr"] = torch.tensor(value, device=device)
 
 
 class _Critic:
@@ -195,32 +217,52 @@ class _Run:
             self.critic = _Critic(objective, settings)
         self.ema = AveragedModel(objective, multi_avg_fn=average)
         self.ema.n_averaged = self.ema.n_averaged.cpu()  # to look at it would mean to wait
-        self.passes: Passes | Recorded | None = None
+        self.passes: Callable[..., dict[str, Tensor]] | None = None
+        self.advance: Callable[[], None] = self._advance
+        if settings.recorded and not settings.soap:
+            self.advance = Recorded(self._advance)
         self.step, self.elapsed = 0, 0.0
         self.losses: list[float] = []  # since the last log row
         self.norms: list[float] = []
 
-    def learn(self, forward: nn.Module, x: Tensor, level: Tensor) -> None:
-        """Take one step on images (B, 3, H, W) at levels (B,); a non-finite gradient is skipped."""
-        if self.passes is None:
-            self.passes = Passes(self.objective, forward)
-            if self.settings.recorded:
-                self.passes = Recorded(self.passes, x, level)
+    def _advance(self) -> None:
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+    def _begin(self, forward: nn.Module, loose: bool) -> None:
+        """Set up passes, and record anew what was recorded of others."""
+        self.objective.loosen(loose)
+        self.passes = Passes(self.objective, forward, self.settings.clip)
+        if self.settings.recorded:
+            self.passes = Recorded(self.passes)
+            if isinstance(self.advance, Recorded):
+                self.advance = Recorded(self._advance)  # it reads gradients where they were left
+
+    def learn(self, forward: nn.Module, drawn: Drawn, draw: Callable[[], Drawn]) -> Drawn:
+        """Take one step on images (B, 3, H, W) at levels (B,); a non-finite gradient is skipped.
+
+        Returns the images and levels of the next, drawn while the device is at work.
+        """
         progress = self.elapsed / (self.settings.minutes * 60)
-        rate = self.settings.rate * _scale(self.settings, self.step, progress)
-        for group in (group for each in self.optimizers for group in each.param_groups):
-            group["lr"] = rate * group["factor"]
-        out = self.passes(x, level)
-        norm = nn.utils.clip_grad_norm_(self.objective.model.parameters(), self.settings.clip)
-        if torch.isfinite(norm):
+        loose = progress < self.settings.loose
+        if self.passes is None or loose != self.objective.loose:
+            self._begin(forward, loose)
+        assert self.passes is not None
+        out = self.passes(*drawn)
+        self.ema.update_parameters(self.objective)  # a step late, while the device is at work
+        following = draw()
+        loss, norm = torch.stack([out["loss"].detach(), out["norm"]]).tolist()
+        if math.isfinite(norm):
+            rate = self.settings.rate * _scale(self.settings, self.step, progress)
             for optimizer in self.optimizers:
-                optimizer.step()
-            self.ema.update_parameters(self.objective)
-            self.losses.append(float(out["loss"].detach()))
-            self.norms.append(float(norm))
+                _set(optimizer, rate, self.settings.recorded)
+            self.advance()
+            self.losses.append(loss)
+            self.norms.append(norm)
             if self.critic is not None:
-                self.critic.learn(x, out, rate)
+                self.critic.learn(drawn[0], out, rate)
         self.step += 1
+        return following
 
     def log(self, held_out: list[Tensor], path: Path) -> None:
         """Append a row of figures to a CSV file."""
@@ -280,6 +322,9 @@ class _Run:
         self.ema.n_averaged.copy_(state["averaged"])  # at 0 the average would start afresh
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+            for group in optimizer.param_groups:
+                if "capturable" in group:  # saved too, but of no concern to the run before
+                    group["capturable"] = self.settings.recorded
         self.step, self.elapsed = state["step"], state["elapsed"]
         if self.critic is not None:
             self.critic.load_state_dict(state["critic"])
@@ -309,10 +354,18 @@ def fit(
     last = time.monotonic()
     began = last - run.elapsed
     show = tqdm(total=round(budget), initial=round(run.elapsed), unit="s", disable=rank > 0)
+
+    def draw() -> Drawn:
+        x = photos.batch(settings.batch, random).contiguous(memory_format=torch.channels_last)
+        levels = _levels(settings.batch, random)
+        if device.type == "cuda":
+            levels = levels.pin_memory()  # or copying would wait for all that goes before
+        return x, levels.to(device, non_blocking=True)
+
+    drawn = draw()
     with show as bar, _saved(run, checkpoint, rank):
         while run.elapsed < budget:
-            x = photos.batch(settings.batch, random).contiguous(memory_format=torch.channels_last)
-            run.learn(forward, x, _levels(settings.batch, random).to(device))
+            drawn = run.learn(forward, drawn, draw)
             run.elapsed = _agreed(time.monotonic() - began, device, world)
             bar.update(min(round(run.elapsed), bar.total) - bar.n)
             due = run.elapsed >= budget or time.monotonic() - last > settings.every * 60

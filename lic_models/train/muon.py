@@ -20,12 +20,13 @@ def orthogonal(matrices: Tensor) -> Tensor:
     a, b, c = QUINTIC
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
+    x = x.bfloat16() if x.is_cuda else x  # directions need no more digits
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-12)
     for _ in range(ROUNDS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
     found: Tensor = x.mT if tall else x
-    return found
+    return found.to(matrices.dtype)
 
 
 class Muon(torch.optim.Optimizer):
@@ -56,4 +57,4 @@ class Muon(torch.optim.Optimizer):
                 ahead = torch.lerp(gradient, state["momentum"], share).flatten(2)
                 found = orthogonal(ahead).view(len(alike), *shape)
                 factor = SPREAD * max(ahead.shape[1:]) ** 0.5
-                torch._foreach_add_(alike, list(found.unbind()), alpha=-group["lr"] * factor)
+                torch._foreach_add_(alike, list((found * (-group["lr"] * factor)).unbind()))

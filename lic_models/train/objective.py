@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..base import Model
 from ..entropy import UNIT, estimate, nearest, noisy
+from ..integer import anchor_shares
 from ..levels import LMBDA_MAX, LMBDA_MIN, lmbda
 from ..tunes import PLAIN, TUNES
 
@@ -42,9 +43,20 @@ class Objective(nn.Module):
     ) -> None:
         super().__init__()
         self.model, self.rate_only, self.precise, self.tune = model, rate_only, precise, tune
+        self.loose = False
         if rate_only:
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(name.partition(".")[0] not in TRANSFORMS)
+
+    def loosen(self, loose: bool) -> None:
+        """Train without the rounding in integer layers, or with it, as at the start.
+
+        Without it a step has two fifths fewer kernels, which is what a GPU spends its time on. The
+        figures of a trained model are nearly the same, and rounded again it soon makes up for it.
+        """
+        self.loose = loose
+        for layer in self.model.integer_layers().values():
+            layer.loose = loose
 
     @staticmethod
     def reduced(device: torch.device) -> torch.dtype:
@@ -58,13 +70,14 @@ class Objective(nn.Module):
         """
         fast = self.training and not self.precise
         device, half = x.device.type, self.reduced(x.device)
+        shares = anchor_shares(level)
         with torch.autocast(device, dtype=half, enabled=fast):
-            latents = self.model.latents(self.model.analyse(x, level), level)
-        latents, bits = estimate(self.model, latents, level, noisy if noise else nearest)
+            latents = self.model.latents(self.model.analyse(x, shares), shares)
+        latents, bits = estimate(self.model, latents, shares, noisy if noise else nearest)
         brief = self.rate_only and self.training and not self.model.restores
         y_hat = latents["y"] / UNIT
         with torch.autocast(device, dtype=half, enabled=fast):
-            x_hat = x if brief else self.model.synthesise(y_hat, level)
+            x_hat = x if brief else self.model.synthesise(y_hat, shares)
         if not self.training:
             x_hat = x_hat.clamp(0, 1)
         distortion = TUNES[self.tune].distortion(x_hat.float(), x)

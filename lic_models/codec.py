@@ -61,7 +61,7 @@ class Codec:
 
         `level` is 100 * quality, `tile` the edge of a tile in pixels, a multiple of 64, or 0 for
         one tile. Returns the payloads in raster order; `on_tile` is called after each. An `effort`
-        above 0, up to 9, takes 2^effort gradient steps on each tile's latents, by rate and what
+        above 0, up to 9, takes 2 to 512 gradient steps on each tile's latents, by rate and what
         `tune` names, squared error ("psnr") or "ms-ssim"; None is what the weights were trained
         for, and another needs such an effort, of which None is the least. Calls for one image that
         pass the same `kept`, empty at first, share analyses at levels close to each other.

@@ -34,11 +34,32 @@ def codec() -> lic_models.Codec:
 def test_more_effort_costs_less(codec: lic_models.Codec, size: tuple[int, int]):
     x = photo(*size)
     costs = []
-    for effort in (0, 1, 4, 7):
+    for effort in (0, 1, 3, 6):
         data = codec.encode(x, QUALITY, effort=effort)
         costs.append(cost(data, codec.decode(data)[0], x))
     assert costs[3] < costs[2] < costs[1] < 0.995 * costs[0]
     assert costs[3] < 0.98 * costs[0]
+
+
+def test_steps_are_as_long_as_their_channel_asks():
+    """Whatever a channel's gradients are in, their pattern decides; none is no step."""
+    random = torch.Generator().manual_seed(0)
+    gradient = (
+        torch.randn(1, 1, 4, 4, generator=random)
+        * torch.tensor([1e-3, 0.0, 1e4])[None, :, None, None]
+    )
+    latent = torch.zeros(1, 3, 4, 4)
+    refine._move(latent, gradient, 0.5)
+    assert torch.allclose(latent[:, 0], latent[:, 2])
+    assert torch.isclose(latent[:, 0].square().mean().sqrt(), torch.tensor(0.5))
+    assert (latent * gradient <= 0).all()
+    assert not latent[:, 1].any()
+
+
+def test_steps_of_efforts():
+    """Every effort takes more steps than the one before it."""
+    assert len(refine.STEPS) == refine.EFFORT_MAX + 1
+    assert list(refine.STEPS) == sorted(set(refine.STEPS))
 
 
 def test_same_picture_same_bytes(codec: lic_models.Codec):

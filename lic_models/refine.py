@@ -107,9 +107,8 @@ def refine(
             leaf = y_hat.detach().requires_grad_()
             distortion(leaf)
             assert leaf.grad is not None
-            inputs = list(found.values())
             loss = bits.sum() + (leaf.grad * y_hat).sum()
-            gradients = torch.autograd.grad(loss, inputs)
+            gradients = torch.autograd.grad(loss, list(found.values()))
             for name, gradient in zip(found, gradients, strict=True):
                 heading[name] = inertia * heading[name] + gradient
                 _move(found[name], heading[name], travel * share / sum(shares))

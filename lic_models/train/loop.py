@@ -219,8 +219,6 @@ class _Run:
         self.ema.n_averaged = self.ema.n_averaged.cpu()  # to look at it would mean to wait
         self.passes: Callable[..., dict[str, Tensor]] | None = None
         self.advance: Callable[[], None] = self._advance
-        if settings.recorded and not settings.soap:
-            self.advance = Recorded(self._advance)
         self.step, self.elapsed = 0, 0.0
         self.losses: list[float] = []  # since the last log row
         self.norms: list[float] = []
@@ -235,8 +233,8 @@ class _Run:
         self.passes = Passes(self.objective, forward, self.settings.clip)
         if self.settings.recorded:
             self.passes = Recorded(self.passes)
-            if isinstance(self.advance, Recorded):
-                self.advance = Recorded(self._advance)  # it reads gradients where they were left
+            if not self.settings.soap:
+                self.advance = Recorded(self._advance)  # reads gradients where passes leave them
 
     def learn(self, forward: nn.Module, drawn: Drawn, draw: Callable[[], Drawn]) -> Drawn:
         """Take one step on images (B, 3, H, W) at levels (B,); a non-finite gradient is skipped.

@@ -48,11 +48,10 @@ class Passes:
 
 
 class Recorded:
-    """A function of tensors as a CUDA graph, for tensors shaped like the first: its thousands of
-    kernels start as one.
+    """A function of tensors as a CUDA graph: its thousands of kernels start as one.
 
-    The first calls are not recorded, nor is what comes of them lost. What later ones return is
-    overwritten by the next, and so are gradients that they leave.
+    For tensors shaped like the first. The first calls are not recorded, nor is what comes of them
+    lost. What later ones return is overwritten by the next, and so are gradients that they leave.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:

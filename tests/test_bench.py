@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,28 @@ def test_bad_options(folder: Path, tmp_path: Path, options: tuple[str, ...], mes
     assert found.exit_code == 2
     assert message in found.output
     assert not (tmp_path / "new" / "results.json").exists()
+
+
+@pytest.mark.parametrize(("rival", "package"), [("heic", "pillow-heif"), ("jxl", "pillow-jxl")])
+def test_rivals_that_plugins_bring(folder: Path, tmp_path: Path, rival: str, package: str) -> None:
+    options = "--model", "none", "--rivals", rival, "--anchor", rival, "--limit", 1
+    found = bench(folder, *options, "--out", tmp_path)
+    assert found.exit_code == 0, found.output
+    assert package in written(tmp_path)["versions"][rival]
+    rows = written(tmp_path)["rows"]
+    assert len(rows) == 10
+    sizes = [row["file_bytes"] for row in sorted(rows, key=lambda row: row["quality"])]
+    assert sizes == sorted(sizes)
+    assert rows[-1]["psnr"] > rows[0]["psnr"] > 20
+
+
+def test_rivals_without_their_plugin(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_jxl", None)
+    found = bench(folder, "--rivals", "jpeg,jxl", "--out", tmp_path / "new")
+    assert found.exit_code == 2
+    assert "needs the package pillow-jxl-plugin" in found.output
 
 
 def test_bad_folders(tmp_path: Path) -> None:

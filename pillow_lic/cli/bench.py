@@ -1,4 +1,4 @@
-"""`lic bench`: rate, distortion and time of our models and of Pillow's formats."""
+"""`lic bench`: rate, distortion and time of our models and of other formats in Pillow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["command"]
 
 QUALITIES = ",".join(str(quality) for quality in range(5, 101, 5))
 PHOTO_QUALITY = 75.0
-RIVALS = ",".join(coders.RIVALS)
+RIVALS = ",".join(rivals.OWN)
 NONE = "none"
 
 _Folder = Annotated[
@@ -50,7 +50,8 @@ _Qualities = Annotated[
     ),
 ]
 _Rivals = Annotated[
-    str, typer.Option("--rivals", help=f"Formats of Pillow, between commas, or {NONE}.")
+    str,
+    typer.Option("--rivals", help=f"Of {', '.join(coders.RIVALS)}, between commas, or {NONE}."),
 ]
 _Anchor = Annotated[
     str, typer.Option("--anchor", help="What BD-rates refer to; several between commas.")

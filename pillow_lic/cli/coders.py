@@ -1,4 +1,4 @@
-"""What is compared: our models and the codecs in Pillow, each as save options and a scale."""
+"""What is compared: our models and codecs for Pillow, each as save options and a scale."""
 
 from __future__ import annotations
 
@@ -56,6 +56,13 @@ RIVALS = {
             ".avif",
             {**_AVIF, "subsampling": "4:4:4", "advanced": {"tune": "psnr"}},
             _AVIF_SCALE,
+        ),
+        Coder("heic", ".heic", {"chroma": 420}, (12, 20, 26, 32, 38, 44, 50, 56, 62, 67)),
+        Coder(
+            "jxl",
+            ".jxl",
+            {"effort": 7, "num_threads": 0},
+            (3, 12, 20, 30, 42, 55, 68, 80, 88, 93),
         ),
     )
 }

@@ -1,22 +1,29 @@
-"""The formats of Pillow that we measure against: which there are in this build, and whose code."""
+"""The formats that we measure against: which there are in this environment, and whose code."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
+from importlib import metadata
 
 from .coders import RIVALS, Coder
 
-__all__ = ["choose", "library", "limit_threads"]
+__all__ = ["OWN", "choose", "library", "limit_threads"]
 
 _LIBRARIES: dict[str, tuple[str, ...]] = {  # of each suffix, as Pillow's `features` names them
     ".jpg": ("libjpeg_turbo", "jpg"),
     ".webp": ("webp",),
     ".avif": ("avif",),
 }
+_PLUGINS = {  # of each suffix that Pillow leaves to others: module that registers it, package
+    ".heic": ("pillow_heif.HeifImagePlugin", "pillow-heif"),
+    ".jxl": ("pillow_jxl", "pillow-jxl-plugin"),
+}
+OWN = [name for name, rival in RIVALS.items() if rival.suffix in _LIBRARIES]  # Pillow's
 
 
 def choose(names: Sequence[str]) -> list[Coder]:
-    """Return the rivals of these names; ValueError for an unknown one or one Pillow lacks."""
+    """Return the rivals of these names; ValueError for an unknown one or one that is missing."""
     chosen = []
     for name in names:
         if name not in RIVALS:
@@ -27,9 +34,16 @@ def choose(names: Sequence[str]) -> list[Coder]:
 
 
 def library(rival: Coder) -> str:
-    """Return name and version of the library that codes; ValueError if this Pillow lacks it."""
+    """Return name and version of what codes; ValueError if it is not installed."""
     from PIL import features
 
+    if rival.suffix in _PLUGINS:
+        module, package = _PLUGINS[rival.suffix]
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            raise ValueError(f"found {rival.name!r}, which needs the package {package}") from None
+        return f"{package} {metadata.version(package)}"
     names = _LIBRARIES[rival.suffix]
     for name in names:
         if features.check(name):  # type: ignore[no-untyped-call, unused-ignore]

@@ -223,7 +223,8 @@ def _check(model: Model, found: dict[str, tuple[int, ...]]) -> None:
 def _read(found: Found) -> tuple[Model, dict[str, Tensor]]:
     """Build the model a file describes; returns it empty, with the file's tensors."""
     try:
-        with safe_open(found.path, framework="pt") as file:
+        # whatever device is a caller's default: older releases of safetensors heed that
+        with torch.device("cpu"), safe_open(found.path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:

@@ -248,7 +248,10 @@ def test_bad_options(folder: Path, tmp_path: Path, options: tuple[str, ...], mes
     assert not (tmp_path / "new" / "results.json").exists()
 
 
-@pytest.mark.parametrize(("rival", "package"), [("heic", "pillow-heif"), ("jxl", "pillow-jxl")])
+@pytest.mark.parametrize(
+    ("rival", "package"),
+    [("heic", "pillow-heif"), ("heic-psnr", "pillow-heif"), ("jxl", "pillow-jxl")],
+)
 def test_rivals_that_plugins_bring(folder: Path, tmp_path: Path, rival: str, package: str) -> None:
     options = "--model", "none", "--rivals", rival, "--anchor", rival, "--limit", 1
     found = bench(folder, *options, "--out", tmp_path)

@@ -34,6 +34,7 @@ class Coder:
 
 
 _AVIF = {"subsampling": "4:2:0", "speed": 6}
+_HEIC = {"chroma": 420}
 _AVIF_SCALE = (8, 16, 25, 34, 43, 52, 62, 72, 81, 89)
 
 RIVALS = {
@@ -57,7 +58,13 @@ RIVALS = {
             {**_AVIF, "subsampling": "4:4:4", "advanced": {"tune": "psnr"}},
             _AVIF_SCALE,
         ),
-        Coder("heic", ".heic", {"chroma": 420}, (12, 20, 26, 32, 38, 44, 50, 56, 62, 67)),
+        Coder("heic", ".heic", _HEIC, (12, 20, 26, 32, 38, 44, 50, 56, 62, 67)),
+        Coder(
+            "heic-psnr",
+            ".heic",
+            {**_HEIC, "enc_params": {"tune": "psnr"}},
+            (5, 12, 18, 24, 30, 36, 42, 49, 56, 63),
+        ),
         Coder(
             "jxl",
             ".jxl",

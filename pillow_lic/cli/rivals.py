@@ -34,7 +34,7 @@ def choose(names: Sequence[str]) -> list[Coder]:
 
 
 def library(rival: Coder) -> str:
-    """Return name and version of what codes; ValueError if it is not installed."""
+    """Return name and version of what codes, ready after that; ValueError if it is missing."""
     from PIL import features
 
     if rival.suffix in _PLUGINS:

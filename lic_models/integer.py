@@ -280,11 +280,16 @@ class IntConv2d(nn.Module):
         bias = self._at_level(level)
         if a.device.type == "cpu":
             dtype = weight.dtype if _ieee() else torch.float64
-            operands = a.to(dtype), weight.to(dtype), bias.to(dtype)
-            acc = F.conv2d(*operands, padding=self.kernel // 2)
+            acc = self._convolved(a.to(dtype), weight.to(dtype), bias.to(dtype))
         else:
             acc = self._matmul(a.to(weight.dtype), weight, bias)
         return _floor(acc * self._scale).clamp_(self.lo, self.hi).to(torch.float32)
+
+    def _convolved(self, a: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """The sums on a CPU. Its convolutions are slow at as few positions as a wave has."""
+        if self.kernel > 1:
+            return F.conv2d(a, weight, bias, padding=self.kernel // 2)
+        return F.linear(a.movedim(1, -1), weight.flatten(1), bias).movedim(-1, 1)
 
     def _matmul(self, a: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """The same sums as one matrix product: GPU convolutions may use inexact algorithms."""

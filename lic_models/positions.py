@@ -72,10 +72,8 @@ def take(a: Tensor, positions: Tensor | None) -> Tensor:
     return _rows(a).index_select(1, positions).transpose(1, 2).unsqueeze(2)
 
 
-def put(a: Tensor, positions: Tensor | None, values: Tensor) -> Tensor:
+def put(a: Tensor, positions: Tensor, values: Tensor) -> Tensor:
     """Return (B, C, H, W) with its values at positions replaced."""
-    if positions is None:
-        return values
     rows = _rows(a).index_copy(1, positions, values.squeeze(2).transpose(1, 2))
     batch, channels, height, width = a.shape
     return rows.view(batch, height, width, channels).permute(0, 3, 1, 2)

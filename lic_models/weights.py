@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from . import registry
+from .atomic import replacing
 from .base import Model
 from .errors import WeightsError, WeightsNotFound
 from .integer import FRAC
@@ -34,6 +35,7 @@ FINGERPRINT = 8  # bytes
 PRECISE = (".log", ".rows")  # float parameters kept in float32
 CARRYING = ".convs.", 4  # strided ones, whose rounding is in every pixel: digits they keep more
 KINDS = {"weight": torch.int16, "bias": torch.int32, "shift": torch.uint8}
+STORED = frozenset({torch.float16, torch.float32, *KINDS.values()})
 CONFIG_MAX = 4096  # of a width or a count in a configuration
 
 
@@ -164,13 +166,9 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     name = model.name if tune == PLAIN else f"{model.name}.{tune}"
     path = folder / f"{name}-{generation}-{digest.hex()}.safetensors"
-    part = path.with_suffix(".part")  # half a file would be the newest generation
-    try:
+    with replacing(path) as part:  # half a file would be the newest generation
         save_file(tensors, part, {"model": model.name, "config": config, **notes})
         part.chmod(0o644)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return Found(model.name, generation, digest, path, tune)
 
 
@@ -229,6 +227,10 @@ def _read(found: Found) -> tuple[Model, dict[str, Tensor]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{found.path}: {error}") from error
+    for name, tensor in tensors.items():
+        if tensor.dtype not in STORED:  # NumPy, which the fingerprint needs, lacks some types
+            allowed = ", ".join(sorted(map(str, STORED)))
+            raise WeightsError(f"{name}: found {tensor.dtype}, allowed are {allowed}")
     config = metadata.get("config", "")
     if metadata.get("model") != found.model:
         raise WeightsError(f"{found.path}: model: found {metadata.get('model')!r}")

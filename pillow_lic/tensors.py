@@ -25,10 +25,10 @@ import torch
 from torch.utils.data import Dataset
 
 import lic_models
+from lic_models.atomic import replacing
 from lic_models.codec import Coded
 
 from . import _codec, _options, container
-from ._atomic import replacing
 from .container import Header, Parts
 from .header import MODEL_DEFAULT
 

@@ -309,6 +309,15 @@ def test_weights_are_verified(tmp_path, monkeypatch: pytest.MonkeyPatch):
         weights.load(found._replace(path=copy), torch.device("cpu"))
 
 
+def test_weights_of_types_without_a_fingerprint_are_refused(tmp_path):
+    found = weights.find("tiny")
+    path = tmp_path / found.path.name
+    tensors = {name: tensor.bfloat16() for name, tensor in load_file(found.path).items()}
+    save_file(tensors, path, {"model": "tiny"})
+    with pytest.raises(WeightsError, match=r"found torch\.bfloat16"):
+        weights.load(found._replace(path=path), torch.device("cpu"))
+
+
 def test_weights_of_other_types_are_refused(tmp_path):
     """A file that is whole, and whose fingerprint fits, but holds float32 where float16 belongs."""
     found = weights.find("tiny")

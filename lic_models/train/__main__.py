@@ -17,6 +17,7 @@ import torch
 import typer
 
 from .. import registry, tunes, weights
+from ..atomic import replacing
 from ..base import Model
 from ..channelnorm import ChannelNorm
 from ..errors import UnknownModel
@@ -58,11 +59,6 @@ def _known(tune: str) -> str:
 
 
 _Tune = Annotated[str, typer.Option(callback=_known, help="What weights are for: psnr or ms-ssim.")]
-
-
-@app.callback()
-def _root() -> None:
-    """Train models and export their weights."""
 
 
 @app.command("fit")
@@ -248,8 +244,8 @@ def average(
         for name, t in states[0]["average"].items()
     }
     spent = {key: sum(state[key] for state in states) for key in ("step", "elapsed")}
-    torch.save({"average": mean, **spent}, out.with_suffix(".tmp"))
-    os.replace(out.with_suffix(".tmp"), out)
+    with replacing(out) as part:
+        torch.save({"average": mean, **spent}, part)
 
 
 @app.command()

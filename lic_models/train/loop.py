@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from ..atomic import replacing
 from ..levels import LEVEL_MAX, LEVEL_MIN
 from ..tunes import TUNES
 from .adversarial import AdversarialObjective
@@ -296,8 +297,8 @@ class _Run:
         }
         if self.critic is not None:
             state["critic"] = self.critic.state_dict()
-        torch.save(state, path.with_suffix(".tmp"))
-        os.replace(path.with_suffix(".tmp"), path)
+        with replacing(path) as part:
+            torch.save(state, part)
 
     def options(self) -> dict[str, Any]:
         """What a run cannot change on its way."""

@@ -168,7 +168,8 @@ def _report(
     )
     picture = store.path.with_name("curves.png")
     ours = [coder.name for coder in found if coder.device]
-    plots.plot(every, [name for name in every if name not in ours], picture)
+    with files.atomic(picture, overwrite=True) as path:
+        plots.plot(every, [name for name in every if name not in ours], path)
     console.print(f"{store.path}  {picture}", soft_wrap=True)
 
 

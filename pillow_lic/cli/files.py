@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 from PIL import ExifTags, Image
 
-from .._atomic import replacing
+from lic_models.atomic import replacing
 
 __all__ = [
     "Failures",

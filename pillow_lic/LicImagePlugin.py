@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 from PIL import Image, ImageFile
 from PIL._util import DeferredError
 
-from . import _codec, _frames, _imageio, _modes, _options, _preview, _writing, alpha, container
+from . import _codec, _frames, _modes, _options, _preview, _writing, alpha, container
 from ._register import register
 from .errors import LicError
 from .header import worked
@@ -50,7 +50,6 @@ class LicImageFile(ImageFile.ImageFile):
 
     def _open(self) -> None:
         assert self.fp is not None
-        _imageio.register()
         self._lock = threading.RLock()
         self._start = self.fp.tell()
         self.header = header = container.read_header(self.fp)
@@ -252,10 +251,10 @@ class LicImageFile(ImageFile.ImageFile):
         """Let Pillow save an image over its own file: later frames are read as they are written."""
         with self._lock:
             held = self._fp if self.is_animated else None
-            # What a caller has opened nobody writes to by name; a copy is made once.
-            if held is not None and self._exclusive_fp and not isinstance(held, io.BytesIO):
-                if isinstance(held, DeferredError):
-                    raise held.ex
+            # What a caller has opened nobody writes to by name; a copy is made once, and after
+            # `close` there is nothing to copy, nor any frame to come.
+            done = isinstance(held, io.BytesIO | DeferredError)
+            if held is not None and self._exclusive_fp and not done:
                 held.seek(0)
                 self._fp = io.BytesIO(held.read())
                 self.fp = self._fp if self.fp is held else self.fp
@@ -331,7 +330,6 @@ def _save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
 
 def _write(im: Image.Image, frames: Iterable[Image.Image], fp: IO[bytes]) -> None:
     """Write frames; size, metadata and preview are those of the first."""
-    _imageio.register()
     metadata: dict[str, bytes] = {}
 
     def checked() -> Iterator[Image.Image]:

@@ -1,4 +1,4 @@
-"""Makes Pillow know `.lic` files the moment it is imported, without an `import pillow_lic`.
+"""Runs something the moment a module is imported, such as an `import pillow_lic` after Pillow's.
 
 `python -m pillow_lic autoload on` copies this file, by itself, to where Python looks for what to
 run when it starts; `autoload off` removes it. It imports nothing that Python has not loaded
@@ -12,11 +12,12 @@ import sys
 
 TYPE_CHECKING = False  # importing typing would take longer than all of this
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
 class _Loader:
-    """Runs a module as its own loader would, then imports pillow_lic."""
+    """Runs a module as its own loader would, then what waits for it."""
 
     def __init__(self, inner: Any, finder: Any) -> None:
         self.inner, self.finder = inner, finder
@@ -29,20 +30,17 @@ class _Loader:
         self.inner.exec_module(module)
         if self.finder in sys.meta_path:
             sys.meta_path.remove(self.finder)
-        try:
-            import pillow_lic  # noqa: F401
-        except ModuleNotFoundError as error:
-            if error.name != "pillow_lic":  # else uninstalled: Pillow works without it
-                print(f"pillow_lic: autoload failed: {error!r}", file=sys.stderr)
-        except Exception as error:
-            print(f"pillow_lic: autoload failed: {error!r}", file=sys.stderr)
+        self.finder.then()
 
 
 class _Finder:
-    """Finds `PIL.Image`, through the finders after it, until it is imported."""
+    """Finds a module, through the finders after it, until it is imported."""
+
+    def __init__(self, name: str, then: Callable[[], object]) -> None:
+        self.name, self.then = name, then
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name != "PIL.Image":
+        if name != self.name:
             return None
         for finder in [each for each in sys.meta_path if each is not self]:
             find = getattr(finder, "find_spec", None)
@@ -54,9 +52,24 @@ class _Finder:
         return None
 
 
+def after(name: str, then: Callable[[], object]) -> None:
+    """Call `then` once a module is imported, unless it is already; asking twice is asking once."""
+    waiting = [getattr(f, "name", "") for f in sys.meta_path if type(f).__name__ == "_Finder"]
+    if name not in sys.modules and name not in waiting:
+        sys.meta_path.insert(0, _Finder(name, then))  # type: ignore[arg-type]
+
+
+def _autoload() -> None:
+    try:
+        import pillow_lic  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name != "pillow_lic":  # else uninstalled: Pillow works without it
+            print(f"pillow_lic: autoload failed: {error!r}", file=sys.stderr)
+    except Exception as error:
+        print(f"pillow_lic: autoload failed: {error!r}", file=sys.stderr)
+
+
 def install() -> None:
     """Wait for `PIL.Image`, unless PILLOW_LIC_AUTOLOAD=0; installing twice changes nothing."""
-    if os.environ.get("PILLOW_LIC_AUTOLOAD") == "0" or "PIL.Image" in sys.modules:
-        return
-    if not any(type(finder).__name__ == "_Finder" for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
+    if os.environ.get("PILLOW_LIC_AUTOLOAD") != "0":
+        after("PIL.Image", _autoload)

@@ -1,21 +1,19 @@
-"""Tells imageio where its plugin for `.lic` is.
-
-imageio is never imported from here; a program that imports it later calls `pillow_lic.register()`
-once more, or opens or saves a file.
-"""
+"""Tells imageio where its plugin for `.lic` is, at once or when a program imports it."""
 
 from __future__ import annotations
 
 import sys
 
-__all__ = ["register"]
+from . import _hook
 
+__all__ = ["register"]
 
 NAME = "LIC"
 
 
 def register() -> None:
-    """Add plugin and extension to imageio's tables if imageio is loaded and they lack them."""
+    """Add plugin and extension to imageio's tables, where they lack them, once there are any."""
+    _hook.after("imageio.config", register)
     extensions = sys.modules.get("imageio.config.extensions")
     plugins = sys.modules.get("imageio.config.plugins")
     known = getattr(extensions, "known_extensions", None)  # absent while imageio is half imported

@@ -102,11 +102,12 @@ def inside(region: object, size: tuple[int, int]) -> Box:
     return left, upper, right, lower
 
 
-def check_size(region: Box, size: tuple[int, int]) -> None:
-    """Apply Pillow's limit on decompression bombs to what an image, or a region, takes."""
+def check_size(region: Box, size: tuple[int, int], frames: int = 1) -> None:
+    """Apply Pillow's limit on decompression bombs to what images, or regions of them, take."""
     left, upper, right, lower = region
     box = right - left, lower - upper
-    Image._decompression_bomb_check(worked(size) if box == size else box)
+    width, height = worked(size) if box == size else box
+    Image._decompression_bomb_check((width, height * frames))
 
 
 def metadata(options: Mapping[str, Any], image: Image.Image) -> dict[str, bytes]:

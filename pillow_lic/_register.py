@@ -41,7 +41,7 @@ def _save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
 
 
 def register() -> None:
-    """Make Pillow, and imageio if it is loaded, know `.lic`; calling it again changes nothing."""
+    """Make Pillow know `.lic`, and imageio if it is used; calling it again changes nothing."""
     Image.register_open("LIC", _factory, _accept)
     Image.register_save("LIC", _save)
     Image.register_save_all("LIC", _save_all)

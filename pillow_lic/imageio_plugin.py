@@ -7,9 +7,10 @@ decompression bombs holds.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Iterator
 from types import EllipsisType
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from imageio.core.request import URI_BYTES, InitializationError, Request
@@ -17,11 +18,11 @@ from imageio.core.v3_plugin_api import ImageProperties, PluginV3
 from PIL import Image
 
 from . import _codec, _options, _writing, container
-from .header import SIGNATURE
+from .header import SIGNATURE, Box
 
 __all__ = ["LicPlugin"]
 
-Index = int | EllipsisType | None
+Index = SupportsIndex | EllipsisType | None
 
 
 class LicPlugin(PluginV3):
@@ -50,11 +51,13 @@ class LicPlugin(PluginV3):
     ) -> Any:
         """Return an image, (H, W) or (H, W, 2 to 4), uint8 or uint16.
 
-        `index=...` returns all of a sequence, as a batch; None is that for a sequence, and the
-        image itself for a still. `region` (left, upper, right, lower) reads a part; `device` is
-        where networks run: auto, cpu, cuda, ...
+        `index=...` returns all of a sequence, as a batch, to which the limit on decompression bombs
+        applies as a whole; None is that for a sequence, and the image itself for a still.
+        `region` (left, upper, right, lower) reads a part; `device` is where networks run: auto,
+        cpu, cuda, ...
         """
         if index is ... or (index is None and self._timing):
+            _options.check_size(*self._where(region), self._count)
             return np.stack(list(self.iter(region=region, device=device)))
         return next(self._from(self._frame(index), region, device))
 
@@ -67,9 +70,8 @@ class LicPlugin(PluginV3):
     def _from(self, frame: int, region: object, device: str) -> Iterator[Any]:
         """Yield images from a frame on; other readers may move the file in between."""
         head, file = self._header, self.request.get_file()
-        whole = 0, 0, head.width, head.height
-        box = whole if region is None else _options.inside(region, whole[2:])
-        _options.check_size(box, whole[2:])
+        box, size = self._where(region)
+        _options.check_size(box, size)
         file.seek(self._start)
         if frame or region is not None:
             every = self._parts(frame, None if region is None else head.near(box))
@@ -82,6 +84,11 @@ class LicPlugin(PluginV3):
             found = _codec.decode(head, parts, device, box)
             yield found[..., 0] if found.shape[2] == 1 else found
             file.seek(here)
+
+    def _where(self, region: object) -> tuple[Box, tuple[int, int]]:
+        """Return what a region asks for, and the size of the whole."""
+        size = self._header.width, self._header.height
+        return ((0, 0, *size) if region is None else _options.inside(region, size)), size
 
     def _parts(self, frame: int, wanted: Collection[int] | None) -> Iterator[container.Parts]:
         """Read frames from one on, or some tiles of them, and leave the rest unchecked."""
@@ -141,7 +148,7 @@ class LicPlugin(PluginV3):
             "bit_depth": head.depth,
         }
         if timing:
-            alone = isinstance(index, int)
+            alone = index is not None and index is not ...
             durations = timing.durations
             found |= {
                 "loop": timing.loop,
@@ -150,10 +157,13 @@ class LicPlugin(PluginV3):
             }
         return found | names
 
-    def _frame(self, index: Index) -> int:
-        frame = index if isinstance(index, int) else 0
+    def _frame(self, index: Any) -> int:
+        try:
+            frame = 0 if index is None else operator.index(index)  # NumPy's integers, too
+        except TypeError:
+            frame = -1
         if not 0 <= frame < self._count:
-            raise ValueError(f"index: found {index}, allowed is 0 to {self._count - 1}")
+            raise ValueError(f"index: found {index!r}, allowed is 0 to {self._count - 1}")
         return frame
 
 

@@ -60,7 +60,7 @@ def test_pillow_looks_as_always(folder: Path):
     code = (
         "import PIL.Image; print(type(PIL.Image.__spec__.loader).__name__, PIL.Image.__loader__ is "
     )
-    code += "PIL.Image.__spec__.loader, [type(f).__name__ for f in sys.meta_path if '_lic' in "
+    code += "PIL.Image.__spec__.loader, [type(f).__name__ for f in sys.meta_path if '_autoload' in "
     code += "type(f).__module__])"
     assert python(folder, code) == "SourceFileLoader True []"
 

@@ -228,6 +228,15 @@ def test_metadata_kept_on_demand(tmp_path: Path) -> None:
         assert kept.info["xmp"] == XMP
 
 
+def test_a_text_that_is_named_exif_is_not(tmp_path: Path) -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("exif", "a text")
+    picture().save(tmp_path / "a.png", pnginfo=texts)
+    run("encode", tmp_path / "a.png", *TINY, "--keep-metadata")
+    with Image.open(tmp_path / "a.lic") as coded:
+        assert "exif" not in coded.info
+
+
 def test_metadata_of_tiff_is_not_its_layout(tmp_path: Path) -> None:
     """Pillow's `getexif` of a TIFF lists strips and profile too, which mean nothing in a `.lic`."""
     described = Image.Exif()

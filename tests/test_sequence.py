@@ -197,6 +197,23 @@ def test_previews_show_the_first_frame():
     assert image.draft(None, (30, 30)) is None
 
 
+def test_a_frame_may_be_changed_after_the_file_is_closed(tmp_path: Path):
+    (tmp_path / "a.lic").write_bytes(saved(frames()))
+    with Image.open(tmp_path / "a.lic") as image:
+        image.load()
+    image.putpixel((0, 0), (1, 2, 3))
+    assert image.getpixel((0, 0)) == (1, 2, 3)
+
+
+def test_imageio_counts_all_frames_of_a_batch(monkeypatch: pytest.MonkeyPatch):
+    data = saved(frames())
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", SIZE[0] * SIZE[1])  # twice that is too much
+    with pytest.raises(Image.DecompressionBombError):
+        iio.imread(data, extension=".lic")
+    assert len(list(iio.imiter(data, extension=".lic"))) == 3
+    assert iio.imread(data, extension=".lic", region=(0, 0, 32, 32)).shape == (3, 32, 32, 3)
+
+
 def test_imageio_batches(tmp_path: Path):
     path = tmp_path / "a.lic"
     batch = np.stack([np.asarray(frame) for frame in frames()])
@@ -206,14 +223,16 @@ def test_imageio_batches(tmp_path: Path):
     whole = iio.imread(path)
     assert whole.shape == batch.shape
     assert np.array_equal(iio.imread(path, index=2), whole[2])
+    assert np.array_equal(iio.imread(path, index=np.int64(2)), whole[2])
     assert np.array_equal(np.stack(list(iio.imiter(path))), whole)
     assert iio.immeta(path)["duration"] == [5, 6, 7]
     assert iio.immeta(path, index=1)["duration"] == 6
     assert iio.improps(path, index=1).shape == (90, 150, 3)
     part = iio.imread(path, index=1, region=(10, 20, 60, 50)).astype(int)
     assert np.abs(part - whole[1, 20:50, 10:60]).max() <= 1
-    with pytest.raises(ValueError, match="index: found 3"):
-        iio.imread(path, index=3)
+    for index in (3, "1"):
+        with pytest.raises(ValueError, match=f"index: found {index!r}"):
+            iio.imread(path, index=index)
     path.write_bytes(path.read_bytes() + b"T")
     with pytest.raises(errors.FormatError, match="after the last tile"):
         iio.imread(path)

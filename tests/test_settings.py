@@ -109,22 +109,25 @@ def test_settings_do_not_change_weights_as_they_load(setting: str):
         assert torch.equal(others[name], tensor), name
 
 
+@pytest.mark.parametrize(("kernel", "operation"), [(1, "linear"), (3, "conv2d")])
 @pytest.mark.parametrize("kind", ["conv", "matmul"])
-def test_fewer_bits_for_float32_are_not_for_integers(monkeypatch: pytest.MonkeyPatch, kind: str):
+def test_fewer_bits_for_float32_are_not_for_integers(
+    monkeypatch: pytest.MonkeyPatch, kind: str, kernel: int, operation: str
+):
     """Processors that multiply in bfloat16 when asked would compute other integers."""
     setting = getattr(torch.backends.mkldnn, kind, None)
     if setting is None:
         pytest.skip("this torch has no such setting")
-    layer = IntConv2d(8, 8)
-    layer.freeze(*(torch.ones(8, 8, 1, 1), torch.zeros(10, 8), torch.zeros(8)))
+    layer = IntConv2d(8, 8, kernel)
+    layer.freeze(torch.ones(8, 8, kernel, kernel), torch.zeros(10, 8), torch.zeros(8))
     used = []
-    plain = torch.nn.functional.conv2d
+    plain = getattr(torch.nn.functional, operation)
 
     def noted(a: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
         used.append(a.dtype)
         return plain(a, *rest, **options)
 
-    monkeypatch.setattr("lic_models.integer.F.conv2d", noted)
+    monkeypatch.setattr(f"lic_models.integer.F.{operation}", noted)
     before = setting.fp32_precision
     try:
         for precision in ("ieee", "bf16", "tf32"):

@@ -26,8 +26,10 @@ _MOVING = frozenset({"AVIF", "FLI", "GIF", "JXL", "LIC", "PNG", "WEBP"})
 
 def metadata_of(image: Image.Image) -> dict[str, Any]:
     """Return the save options that carry an image's EXIF and XMP over."""
-    exif = image.info.get("exif")
-    if not exif:
+    exif = image.info.get("exif") or None
+    if not isinstance(exif, bytes | None):  # PNG lets a text have that name
+        exif = None
+    elif exif is None:
         exif = image.getexif()
         if image.format == "TIFF":
             for tag in set(exif) - _DESCRIBING:

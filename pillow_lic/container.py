@@ -40,7 +40,7 @@ ANCILLARY_MAX = 1024  # parts, unknown ones among them
 
 
 class Parts(NamedTuple):
-    """All that follows the header. A tile or alpha that was lost is None (`salvage_parts` only).
+    """All that follows the header. A tile that was not wanted, or lost like alpha, is None.
 
     `metadata` holds the known ancillary parts by tag, the preview among them.
     """

@@ -47,7 +47,8 @@ SAMPLE, HALO = 16, 128  # pixels per latent sample, and around it, that pixels d
 CHUNK = 1 << 20
 
 Box = tuple[int, int, int, int]
-_FIXED = struct.Struct("<8sBBBB8sHB")
+_START = struct.Struct("<8sB")  # what every version has
+_FIXED = struct.Struct("<BBB8sHB")
 CRC = struct.Struct("<I")
 
 
@@ -133,9 +134,7 @@ class Header(NamedTuple):
         """Return the header as bytes, checksum included; ValueError for a field out of range."""
         if problem := self.problem():
             raise ValueError(problem)
-        fixed = _FIXED.pack(
-            SIGNATURE,
-            VERSION,
+        fixed = _START.pack(SIGNATURE, VERSION) + _FIXED.pack(
             SEQUENCE if self.sequence else 0,
             MODES.index(self.mode) | DEPTHS.index(self.depth) << 4,
             self.model,
@@ -193,17 +192,19 @@ def read_header(fp: IO[bytes]) -> Header:
 
     Raises TruncatedError, ChecksumError, or FormatError naming the field.
     """
-    fixed = read_exactly(fp, _FIXED.size, "header")
-    signature, version, flags, format_, model, fingerprint, level, tile = _FIXED.unpack(fixed)
+    start = read_exactly(fp, _START.size, "header")
+    signature, version = _START.unpack(start)
     if signature != SIGNATURE:
         raise FormatError(f"signature: found {signature.hex(' ')}, allowed is {SIGNATURE.hex(' ')}")
     # Before the checksum: a later version may place it elsewhere.
     if version != VERSION:
         raise FormatError(f"version: found {version}, allowed is {VERSION}")
+    fixed = read_exactly(fp, _FIXED.size, "header")
+    flags, format_, model, fingerprint, level, tile = _FIXED.unpack(fixed)
     width, width_bytes = read_varint(fp, "width")
     height, height_bytes = read_varint(fp, "height")
     (crc,) = CRC.unpack(read_exactly(fp, CRC.size, "header checksum"))
-    if crc != zlib.crc32(fixed + width_bytes + height_bytes):
+    if crc != zlib.crc32(start + fixed + width_bytes + height_bytes):
         raise ChecksumError("header: the checksum does not fit, the file is damaged")
     if flags > SEQUENCE:
         raise FormatError(f"flags: found {flags}, allowed are 0 and {SEQUENCE} (sequence)")

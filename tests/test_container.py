@@ -106,6 +106,12 @@ def test_tiles_are_in_raster_order() -> None:
     assert sizes == [(64, 64), (64, 64), (22, 64), (64, 6), (64, 6), (22, 6)]
 
 
+def test_another_version_is_told_by_its_byte_alone() -> None:
+    """Its header may be shorter."""
+    with pytest.raises(FormatError, match="version: found 2"):
+        container.read_header(io.BytesIO(PACKED[:8] + b"\x02rest"))
+
+
 @pytest.mark.parametrize(
     ("offset", "value", "message"),
     [

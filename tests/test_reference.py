@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -242,6 +243,7 @@ def test_constants_are_those_of_the_text():
     coder = CONSTANTS["coder"]
     assert coder["escape_prefix_max"] == rangecoder.ESCAPE_PREFIX_MAX
     assert coder["end_difference"] == rangecoder.END_DIFFERENCE
+    assert coder["word_bits"] == rangecoder.WORD.bit_length()
     assert {CONSTANTS["model_ids"][name]: name for name in weights.NAMES.values()} == weights.NAMES
     assert set(weights.NAMES.values()) == set(CONSTANTS["model_ids"])
 
@@ -280,3 +282,15 @@ def test_weights_that_break_the_rules_are_refused(tmp_path, fault):
     save_file(tensors, tmp_path / f"{name}-9-{digest.hex()}.safetensors", metadata)
     with pytest.raises(errors.WeightsNotFoundError, match=message):
         weights.find(tmp_path, CONSTANTS["model_ids"][name], digest)
+
+
+@pytest.mark.parametrize("fault", ["missing", "shape"])
+def test_transforms_of_other_shapes_are_refused(fault):
+    decoded = reference.decode(VECTORS / GOOD[0]["file"], WEIGHTS)
+    tensors = dict(decoded.model.tensors)
+    bias = tensors.pop("g_s.convs.3.bias")
+    if fault == "shape":
+        tensors["g_s.convs.3.bias"] = bias[:1]
+    broken = replace(decoded, model=replace(decoded.model, tensors=tensors))
+    with pytest.raises(errors.WeightsNotFoundError, match=rf"g_s\.convs\.3\.bias: {fault}"):
+        synthesis.pixels(broken)

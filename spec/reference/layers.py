@@ -51,7 +51,7 @@ class Layer:
         """Convolve as float64 matrix products, one per kernel element.
 
         The products are exact in whatever order BLAS adds: every partial sum is an integer of
-        at most sum |weight| * |input| <= 384 * 25 * 2^15 * 1023 < 2^39 in magnitude, and float64
+        at most sum |weight| * |input| <= 640 * 25 * 2^15 * 1023 < 2^39 in magnitude, and float64
         holds every integer up to 2^53, so no addition rounds.
         """
         inputs, height, width = values.shape

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .decoder import Decoded
+from .errors import WeightsNotFoundError
 from .layers import shuffle
 from .steps import SAMPLE, STRIDE
+from .weights import LEVELS
 
 Floats = npt.NDArray[np.float32]
 
@@ -26,13 +28,21 @@ class Synthesis:
         self.n = min((level - 100) // 1100, 8)
         self.t = (level - 100 - 1100 * self.n) / 1100
 
-    def tensor(self, name: str) -> Floats:
-        return self.tensors[name].astype(np.float32)
+    def tensor(self, name: str, *shape: int | None) -> Floats:
+        """Return a tensor of this shape, in which None stands for any size."""
+        found = self.tensors.get(name)
+        if found is None:
+            raise WeightsNotFoundError(f"{name}: missing")
+        sizes = zip(found.shape, shape, strict=False)
+        if found.ndim != len(shape) or any(want not in (None, size) for size, want in sizes):
+            raise WeightsNotFoundError(f"{name}: shape {found.shape} found, {shape} wanted")
+        return found.astype(np.float32)
 
     def conv(self, name: str, x: Floats) -> Floats:
-        weight, bias = self.tensor(f"{name}.weight"), self.tensor(f"{name}.bias")
         inputs, height, width = x.shape
+        weight = self.tensor(f"{name}.weight", None, inputs, None, None)
         outputs, _, kernel, _ = weight.shape
+        bias = self.tensor(f"{name}.bias", outputs)
         r = (kernel - 1) // 2
         padded = np.pad(x, ((0, 0), (r, r), (r, r)))
         out = np.repeat(bias[:, None], height * width, axis=1)
@@ -43,9 +53,10 @@ class Synthesis:
         return out.reshape(outputs, height, width)
 
     def deconv(self, name: str, x: Floats) -> Floats:
-        weight, bias = self.tensor(f"{name}.weight"), self.tensor(f"{name}.bias")
         inputs, height, width = x.shape
+        weight = self.tensor(f"{name}.weight", inputs, None, None, None)
         _, outputs, kernel, _ = weight.shape
+        bias = self.tensor(f"{name}.bias", outputs)
         p = (kernel - 1) // 2
         out = np.zeros((outputs, 2 * height + kernel, 2 * width + kernel), np.float32)
         for u in range(kernel):
@@ -55,14 +66,14 @@ class Synthesis:
                 out[:, rows, columns] += piece.reshape(outputs, height, width)
         return out[:, p : p + 2 * height, p : p + 2 * width] + bias[:, None, None]
 
-    def at(self, name: str) -> Floats:
+    def at(self, name: str, channels: int) -> Floats:
         """Return a tensor's values at the level, to be used per channel."""
-        rows = self.tensor(name)
+        rows = self.tensor(name, LEVELS, channels)
         row: Floats = rows[self.n] + (rows[self.n + 1] - rows[self.n]) * np.float32(self.t)
         return row[:, None, None]
 
     def gain(self, name: str, x: Floats) -> Floats:
-        scaled: Floats = x * np.exp(self.at(f"{name}.log"))
+        scaled: Floats = x * np.exp(self.at(f"{name}.log", len(x)))
         return scaled
 
     def bottlenecks(self, name: str, count: int, x: Floats) -> Floats:
@@ -78,24 +89,27 @@ class Synthesis:
         branch = self.bottlenecks(f"{name}.branch", units, x)
         # The sigmoid by way of tanh, which does not overflow.
         gate = 0.5 + 0.5 * np.tanh(0.5 * self.conv(f"{name}.mask", branch))
-        mixed: Floats = x + self.at(f"{name}.scale") * trunk * gate
+        mixed: Floats = x + self.at(f"{name}.scale", len(x)) * trunk * gate
         return mixed
 
     def biased(self, name: str, bias: str, x: Floats) -> Floats:
-        out: Floats = self.conv(name, x) + self.at(f"{bias}.rows")
+        mixed = self.conv(name, x)
+        out: Floats = mixed + self.at(f"{bias}.rows", len(mixed))
         return out
 
     def igdn(self, name: str, x: Floats) -> Floats:
-        gamma = np.square(self.tensor(f"{name}.root")[:, :, 0, 0])
+        gamma = np.square(self.tensor(f"{name}.root", len(x), len(x), 1, 1)[:, :, 0, 0])
         mixed = (gamma @ np.square(x).reshape(len(x), -1)).reshape(x.shape)
-        out: Floats = x * np.sqrt(np.exp(self.at(f"{name}.log")) + mixed)
+        out: Floats = x * np.sqrt(np.exp(self.at(f"{name}.log", len(x))) + mixed)
         return out
 
     def norm(self, name: str, x: Floats) -> Floats:
         centred = x - x.mean(0)
-        spread = np.sqrt(np.square(centred).sum(0) / np.float32(len(x) - 1) + np.float32(1e-3))
-        out: Floats = centred / spread * self.tensor(f"{name}.weight")
-        return out + self.tensor(f"{name}.shift")
+        spread = np.sqrt(
+            np.square(centred).sum(0) / np.float32(max(len(x) - 1, 1)) + np.float32(1e-3)
+        )
+        out: Floats = centred / spread * self.tensor(f"{name}.weight", len(x), 1, 1)
+        return out + self.tensor(f"{name}.shift", len(x), 1, 1)
 
     # -- section 3 ---------------------------------------------------------------------------------
 

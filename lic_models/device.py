@@ -44,7 +44,7 @@ def choose(name: str) -> torch.device:
         return torch.device("cpu")
     try:
         device = torch.device("cuda" if name == "auto" else name)
-        torch.empty(0, device=device, dtype=torch.float64)  # which integers may need
+        torch.zeros(1, device=device, dtype=torch.float64).item()  # which integers may need
     except (RuntimeError, AssertionError, TypeError) as error:  # torch without CUDA asserts
         raise ValueError(f"device: found {name!r}, allowed is auto, cpu or one at hand") from error
     if device.type == "cuda" and device.index is None:  # another may be current when it is used

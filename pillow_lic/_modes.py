@@ -114,8 +114,14 @@ def _wide_to_grey(image: Image.Image) -> Image.Image:
     """Return integers or floats, rounded, as I;16 or L: as many bits as the mode or values need."""
     import numpy as np
 
-    rounded = np.rint(np.asarray(image))
+    values = np.asarray(image)
+    rounded = np.rint(values)
     low, high = rounded.min(), rounded.max()
+    if high <= 1 and (rounded != values).any():
+        raise OSError(
+            f"cannot write mode {image.mode} as LIC: found shares of 1, allowed are values to 255 "
+            "or 65535"
+        )
     if not (low >= 0 and high <= 65535):  # NaN fails as well
         raise OSError(
             f"cannot write mode {image.mode} as LIC: found values from {low:g} to {high:g}, "

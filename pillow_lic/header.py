@@ -116,7 +116,7 @@ class Header(NamedTuple):
         if self.mode not in MODES:
             return f"colour mode: found {self.mode!r}, allowed are {', '.join(MODES)}"
         if self.depth not in DEPTHS:
-            return f"bit depth: found {self.depth}, allowed are 8 and 16"
+            return f"bit depth: found {self.depth!r}, allowed are 8 and 16"
         if not 0 <= self.model <= 255:
             return f"model id: found {self.model}, allowed is 0 to 255"
         if len(self.fingerprint) != 8:

@@ -107,8 +107,11 @@ class LicPlugin(PluginV3):
         """Write (H, W) or (H, W, 1 to 4), uint8 or uint16, with the options of Pillow's `save`.
 
         A batch, a list or an array (N, H, W, C) becomes a sequence, unless N is 1; `is_batch=True`
-        says so of (N, H, W). Returns the bytes if that is the target.
+        says so of (N, H, W). Returns the bytes if that is the target. Frames come all at once: a
+        second call raises ValueError.
         """
+        if self.request.get_file().tell():
+            raise ValueError("write: found a second image, allowed is one list of all frames")
         many = is_batch or isinstance(ndimage, list | tuple) or np.ndim(ndimage) > 3
         frames = [_checked(image) for image in (ndimage if many else [ndimage])]
         if not frames:

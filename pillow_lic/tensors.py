@@ -16,6 +16,7 @@ the process that owns the device: with `num_workers`, call it on what the loader
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -50,17 +51,28 @@ class LicFile(NamedTuple):
 
     @classmethod
     def load(cls, source: Source) -> LicFile:
-        """Read a path or an open binary file; LicError if it is damaged."""
-        if not isinstance(source, str | os.PathLike):
-            header = container.read_header(source)
-            return cls(header, container.read_parts(source, header))
-        with open(source, "rb") as file:
-            return cls.load(file)
+        """Read a path or an open binary file, of a sequence the first frame.
+
+        Raises LicError if it is damaged, ValueError if it is neither.
+        """
+        if isinstance(source, str | os.PathLike):
+            with open(source, "rb") as file:
+                return cls.load(file)
+        if not hasattr(source, "read"):
+            found = type(source).__name__
+            raise ValueError(f"source: found {found}, allowed are a path and an open binary file")
+        try:
+            source.seek(source.tell())
+        except (AttributeError, io.UnsupportedOperation):  # a pipe, or what a request brings
+            source = io.BytesIO(source.read())
+        header = container.read_header(source)
+        return cls(header, container.read_parts(source, header))
 
 
 def read(source: Source, *, device: str = "auto", region: Box | None = None) -> Tensor:
     """Return the pixels of a file, or of a region (left, upper, right, lower): (C, H, W).
 
+    Of a sequence they are those of the first frame; `pillow_lic.open` and imageio have them all.
     C is 1, 2, 3 or 4, for the modes L, LA, RGB and RGBA; uint8, or uint16 if the file has 16 bits
     per sample. Raises LicError, and `PIL.Image.DecompressionBombError` as `PIL.Image.open` does.
     """
@@ -117,6 +129,9 @@ def write(
         raise ValueError(f"x: found {type(x).__name__}, allowed is a tensor")
     if x.dim() != 3 or x.shape[0] != 3 or 0 in x.shape:
         raise ValueError(f"x: found a tensor of shape {tuple(x.shape)}, allowed is (3, H, W)")
+    if not isinstance(target, str | os.PathLike) and not hasattr(target, "write"):
+        found = type(target).__name__
+        raise ValueError(f"target: found {found}, allowed are a path and an open binary file")
     depth = (16 if x.dtype == torch.uint16 else 8) if bit_depth is None else bit_depth
     if not x.is_floating_point():
         if x.dtype not in (torch.uint8, torch.uint16):

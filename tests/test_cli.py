@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import TINY, names, run
 from PIL import Image, PngImagePlugin
@@ -101,7 +104,6 @@ def test_other_pictures_are_no_frames(tmp_path: Path) -> None:
 
 
 def test_odd_names(png: Path, tmp_path: Path) -> None:
-    assert "allowed are files" in run("encode", ".", *TINY, code=2).output
     run("encode", png, *TINY, "-o", tmp_path / ("n" * 250 + ".lic"))
     folder = tmp_path / "new"
     run("encode", png, *TINY, "-o", folder)
@@ -226,6 +228,59 @@ def test_metadata_kept_on_demand(tmp_path: Path) -> None:
         assert {"exif", "xmp"}.isdisjoint(plain.info)
         assert kept.getexif()[274] == 6
         assert kept.info["xmp"] == XMP
+
+
+@pytest.mark.parametrize("suffix", ["webp", "gif", "jpg", "png"])
+def test_grey_of_16_bits_is_shown_where_8_must_do(suffix: str, tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    Image.fromarray(ramp).save(tmp_path / "a.lic", model="tiny", quality=90)
+    run("decode", tmp_path / "a.lic", "-f", suffix)
+    with Image.open(tmp_path / "a.lic") as coded, Image.open(tmp_path / f"a.{suffix}") as decoded:
+        want = np.asarray(coded) / 257
+        found = np.asarray(decoded) / 257 if suffix == "png" else np.asarray(decoded.convert("L"))
+        assert (decoded.mode == "I;16") == (suffix == "png")
+    assert np.abs(found - want).mean() < 3
+
+
+def test_folders_stand_for_the_files_in_them(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    (photos / "below.png").mkdir(parents=True)
+    for name in ("b.png", "a.JPG", ".hidden.png", "below.png/c.png"):
+        picture().save(photos / name)
+    (photos / "notes.txt").write_text("no picture")
+    run("encode", photos, *TINY, "-o", tmp_path / "coded")
+    assert names(tmp_path / "coded") == {"a.lic", "b.lic"}
+    run("verify", tmp_path / "coded")
+    run("decode", tmp_path / "coded", "-o", tmp_path / "decoded")
+    assert names(tmp_path / "decoded") == {"a.png", "b.png"}
+    found = run("decode", photos, "-o", tmp_path / "nothing", code=1)
+    assert "photos: found a folder without such files" in found.output
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_suffix_says_what_a_file_is(tmp_path: Path) -> None:
+    picture().save(tmp_path / "a.png")
+    found = run("encode", tmp_path / "a.png", *TINY, "-o", tmp_path / "b.png", code=2)
+    assert "allowed is a name that ends in .lic" in found.output
+    run("encode", tmp_path / "a.png", *TINY)
+    found = run("decode", tmp_path / "a.lic", "-o", tmp_path / "b.lic", code=1)
+    assert "found '.lic', allowed is what else Pillow writes" in found.output
+    assert names(tmp_path) == {"a.png", "a.lic"}
+
+
+def test_who_is_terminated_leaves_no_half_file(tmp_path: Path) -> None:
+    """As batch queues do it, and `timeout`."""
+    code = (
+        "import os, signal, sys; from pillow_lic import cli; from pillow_lic.cli import encode\n"
+        "def _encode(source, target, *rest):\n"
+        "    with encode.files.atomic(target, False) as path:\n"
+        "        path.write_bytes(b'half'); os.kill(os.getpid(), signal.SIGTERM)\n"
+        "encode._encode = _encode; sys.argv = ['lic', 'encode', 'a.png']; cli.main()"
+    )
+    picture().save(tmp_path / "a.png")
+    found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
+    assert found.returncode == 143
+    assert names(tmp_path) == {"a.png"}
 
 
 def test_a_text_that_is_named_exif_is_not(tmp_path: Path) -> None:

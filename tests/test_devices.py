@@ -36,7 +36,7 @@ def test_a_device_is_one_device(monkeypatch: pytest.MonkeyPatch):
     assert choose("cpu") == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
-    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)
+    monkeypatch.setattr(torch, "zeros", lambda *_, **__: torch.tensor(0.0))
     assert choose("auto") == choose("cuda") == torch.device("cuda", 1)
     assert choose("cuda:0") == torch.device("cuda", 0)
 
@@ -48,6 +48,12 @@ def test_devices_without_doubles_are_refused(monkeypatch: pytest.MonkeyPatch):
         if dtype == torch.float64:
             raise TypeError("this device has no float64")
 
-    monkeypatch.setattr(torch, "empty", refuse)
-    with pytest.raises(ValueError, match="device: found 'mps'"):
-        choose("mps")
+    monkeypatch.setattr(torch, "zeros", refuse)
+    with pytest.raises(ValueError, match="device: found 'cpu'"):
+        choose("cpu")
+
+
+@pytest.mark.parametrize("name", ["meta", "nonsense", "cuda:99"])
+def test_devices_that_hold_no_numbers_are_refused(name: str):
+    with pytest.raises(ValueError, match=f"device: found '{name}'"):
+        choose(name)

@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image, ImageFile, UnidentifiedImageError
 from samples import HEADER, join, lic, opened, picture, resealed, split
@@ -74,6 +75,14 @@ def test_wide_values_are_refused(value: float) -> None:
         lic(Image.new("F", (4, 4), value))
     with pytest.raises(OSError, match="cannot write mode I as LIC: found values from 0 to 70000"):
         lic(Image.linear_gradient("L").convert("I").point(lambda i: i * 70000 / 255 + 0))
+
+
+def test_floats_that_are_shares_are_refused() -> None:
+    """Rounded, a picture would be black; masks of 0 and 1 are what they are."""
+    shares = Image.fromarray(np.linspace(0, 1, 24, dtype=np.float32).reshape(4, 6))
+    with pytest.raises(OSError, match="found shares of 1, allowed are values to 255 or 65535"):
+        lic(shares)
+    lic(Image.new("F", (4, 4), 1.0))
 
 
 def test_a_failed_save_writes_nothing(tmp_path: Path) -> None:

@@ -241,6 +241,16 @@ def test_imageio_batches(tmp_path: Path):
     assert iio.imread(path).shape == (3, 90, 150)
 
 
+def test_imageio_wants_all_frames_at_once(tmp_path: Path):
+    """One after another they would follow each other as files do."""
+    pixels = np.asarray(picture())
+    with iio.imopen(tmp_path / "a.lic", "w") as file:
+        file.write(pixels, model="tiny")
+        with pytest.raises(ValueError, match="found a second image, allowed is one list"):
+            file.write(pixels, model="tiny")
+    assert iio.imread(tmp_path / "a.lic").shape == pixels.shape
+
+
 def test_commands(tmp_path: Path):
     source = frames()
     source[0].save(
@@ -258,7 +268,8 @@ def test_commands(tmp_path: Path):
         image.seek(2)
         image.load()
         assert image.info["duration"] == 60
-    run("decode", tmp_path / "a.lic", "-o", tmp_path / "b.bmp")
+    found = run("decode", tmp_path / "a.lic", "-o", tmp_path / "b.bmp").output
+    assert "took the first of 3 pictures" in found
     (tmp_path / "turned.lic").write_bytes(saved(source, exif=EXIF))
     for name, options, size in (
         ("t.gif", (), SIZE[::-1]),

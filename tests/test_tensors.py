@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,3 +137,24 @@ def test_errors(tmp_path: Path):
     with pytest.raises(ValueError, match="quality"):
         tensors.write(tmp_path / "b.lic", torch.zeros(3, 5, 5), quality=0)
     assert not (tmp_path / "b.lic").exists()
+    with pytest.raises(ValueError, match="source: found bytes, allowed are a path and an open"):
+        tensors.read(data)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="target: found bytes, allowed are a path and an open"):
+        tensors.write(b"b.lic", torch.zeros(3, 5, 5))  # type: ignore[arg-type]
+
+
+def test_streams_that_cannot_seek():
+    """Pipes, and what a request brings."""
+    data = lic()
+
+    class Pipe(io.BytesIO):
+        def seek(self, *_: Any) -> int:
+            raise io.UnsupportedOperation("seek")
+
+    class Bare:
+        def __init__(self) -> None:
+            self.read = io.BytesIO(data).read
+
+    want = tensors.read(io.BytesIO(data))
+    assert torch.equal(tensors.read(Pipe(data)), want)
+    assert torch.equal(tensors.read(Bare()), want)  # type: ignore[arg-type]

@@ -5,6 +5,9 @@ Nothing in this package imports torch, NumPy or matplotlib before a command need
 
 from __future__ import annotations
 
+import signal
+import sys
+
 import typer
 
 from . import (
@@ -44,4 +47,6 @@ for module in commands:
 
 def main() -> None:
     """Entry point of the `lic` script."""
+    # As Ctrl-C does, so that what is half written goes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     app()

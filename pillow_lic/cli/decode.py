@@ -8,21 +8,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .. import _modes
 from . import files, options
 from .encode import metadata_of
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from ..LicImagePlugin import LicImageFile
 
 __all__ = ["command"]
 
-_WITH_EXIF = frozenset({"AVIF", "JPEG", "LIC", "MPO", "PNG", "TIFF", "WEBP"})
+_WITH_EXIF = frozenset({"AVIF", "JPEG", "MPO", "PNG", "TIFF", "WEBP"})
+_WITH_16_BITS = frozenset({"JPEG2000", "PNG", "PPM", "TIFF"})  # of grey; others clip or refuse
 
 
 def _writable(suffix: str) -> bool:
     from PIL import Image
 
-    return Image.registered_extensions().get(suffix.lower()) in Image.SAVE
+    format_ = Image.registered_extensions().get(suffix.lower())
+    return format_ in Image.SAVE and format_ != "LIC"  # `transcode` makes those
 
 
 def _times(image: LicImageFile, format_: str) -> dict[str, Any]:
@@ -42,7 +47,7 @@ def _decode(
     import pillow_lic
 
     if not _writable(target.suffix):
-        raise ValueError(f"{target}: found {target.suffix!r}, allowed is what Pillow writes")
+        raise ValueError(f"{target}: found {target.suffix!r}, allowed is what else Pillow writes")
     start = time.perf_counter()
     with files.atomic(target, overwrite) as path, pillow_lic.open(source, device) as image:
         format_ = Image.registered_extensions()[target.suffix.lower()]
@@ -53,10 +58,14 @@ def _decode(
         shown: Image.Image = image
         if image.is_animated and format_ in Image.SAVE_ALL:
             extra |= {"save_all": True, **_times(image, format_)}
-        if files.orientation(image) > 1 and not (keep and format_ in _WITH_EXIF):
-            # Whoever drops the orientation tag must do what it says.
+        elif image.is_animated:
+            typer.echo(f"lic: {source}: took the first of {image.n_frames} pictures", err=True)
+        # Whoever drops the orientation tag must do what it says.
+        turned = files.orientation(image) > 1 and not (keep and format_ in _WITH_EXIF)
+        narrow = image.mode == "I;16" and format_ not in _WITH_16_BITS
+        if turned or narrow:
             frames = ImageSequence.Iterator(image) if "save_all" in extra else [image]
-            shown, *extra["append_images"] = map(files.upright, frames)
+            shown, *extra["append_images"] = (_fitting(each, turned, narrow) for each in frames)
         # The quality is for lossy formats only, whose defaults would add a visible second loss.
         with files.expected(target, "written"):
             shown.save(path, icc_profile=image.info.get("icc_profile"), quality=95, **extra)
@@ -64,8 +73,17 @@ def _decode(
     typer.echo(f"{target}  {size}  {time.perf_counter() - start:.1f} s")
 
 
+def _fitting(frame: Image.Image, turned: bool, narrow: bool) -> Image.Image:
+    """Return a frame as a format can show it."""
+    import numpy as np
+    from PIL import Image
+
+    frame = files.upright(frame) if turned else frame
+    return Image.fromarray(_modes.narrow(np.asarray(frame))) if narrow else frame
+
+
 def command(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN", help=".lic files.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="IN", help=".lic files, or folders.")],
     out: options.Target = None,
     suffix: Annotated[
         str,
@@ -88,6 +106,7 @@ def command(
         text = f"found {suffix[1:]!r}, allowed is the suffix of a format that Pillow writes"
         raise typer.BadParameter(text, param_hint="--format")
     failures = files.Failures()
+    inputs = files.expanded(failures, inputs)
     pairs = files.jobs(failures, inputs, out, suffix, "decoding", skip_existing=skip_existing)
     for source, target in pairs:
         with failures.caught(source):

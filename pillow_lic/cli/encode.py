@@ -91,7 +91,9 @@ def _encode(
 
 
 def command(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN", help="Pictures.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="IN", help="Pictures, or folders of them.")
+    ],
     out: options.Target = None,
     model: options.Model = None,
     quality: options.Quality = None,
@@ -127,6 +129,7 @@ def command(
     with options.naming("--quality or --target"):
         _rate.wanted(given, (1, 1))
     failures = files.Failures()
+    inputs = files.expanded(failures, inputs, files.pictures())
     pairs = files.jobs(failures, inputs, out, ".lic", "encoding", skip_existing=skip_existing)
     for source, target in pairs:
         with failures.caught(source):

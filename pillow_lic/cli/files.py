@@ -6,7 +6,7 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,15 +18,18 @@ from lic_models.atomic import replacing
 __all__ = [
     "Failures",
     "atomic",
+    "expanded",
     "expected",
     "jobs",
     "missing_extra",
     "orientation",
+    "pictures",
     "tiles",
     "upright",
     "write_text",
 ]
 
+LIC = ".lic"
 TILES_SHOWN = 4  # an image of fewer is done before a bar would help
 
 # What Pillow's plugins let through, each in its own way, for damaged pictures.
@@ -118,6 +121,30 @@ def missing_extra() -> Iterator[None]:
         yield
     except ImportError as error:
         raise OSError(str(error)) from error
+
+
+def pictures() -> frozenset[str]:
+    """Return the suffixes of what can be encoded: of what Pillow reads, all but `.lic`."""
+    known = Image.registered_extensions().items()
+    return frozenset(suffix for suffix, format_ in known if format_ in Image.OPEN) - {".lic"}
+
+
+def expanded(
+    failures: Failures, sources: Sequence[Path], suffixes: Container[str] = (".lic",)
+) -> list[Path]:
+    """Return the sources, in place of a folder the files in it (not below) with these suffixes."""
+    found: list[Path] = []
+    for source in sources:
+        with failures.caught(source):
+            if not source.is_dir():
+                found.append(source)
+                continue
+            inside = sorted(path for path in source.iterdir() if path.suffix.lower() in suffixes)
+            inside = [path for path in inside if not path.name.startswith(".") and path.is_file()]
+            if not inside:
+                raise OSError("found a folder without such files, allowed are files and folders")
+            found += inside
+    return found
 
 
 def jobs(
@@ -219,13 +246,11 @@ def write_text(target: Path, text: str) -> None:
 def _targets(sources: Sequence[Path], out: Path | None, suffix: str) -> list[Path]:
     """Return where each source's result goes; BadParameter if there is no such place.
 
-    `out` is a directory if it is one, has no suffix, or serves several sources; else a file.
+    `out` is a directory if it is one, has no suffix, or serves several sources; else a file, which
+    is not called a `.png` if it is none.
     Without it results go beside their sources.
     """
-    for source in sources:
-        if not source.name:
-            raise typer.BadParameter(f"found {source}, allowed are files", param_hint="IN")
-    if out is None:
+    if out is None or not sources:
         found = [source.with_suffix(suffix) for source in sources]
     elif out.is_dir() or len(sources) > 1 or not (out.suffix or out.exists()):
         try:
@@ -234,6 +259,9 @@ def _targets(sources: Sequence[Path], out: Path | None, suffix: str) -> list[Pat
             text = f"found {out}, allowed for several inputs is a directory ({error})"
             raise typer.BadParameter(text, param_hint="--out") from error
         found = [out / source.with_suffix(suffix).name for source in sources]
+    elif suffix == LIC and out.suffix.lower() != LIC and (out.is_file() or not out.exists()):
+        text = f"found {out}, allowed is a name that ends in {LIC}"
+        raise typer.BadParameter(text, param_hint="--out")
     else:
         found = [out]
     return found

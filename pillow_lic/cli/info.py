@@ -120,13 +120,14 @@ def _show(found: dict[str, Any]) -> None:
 
 
 def command(
-    inputs: Annotated[list[Path], typer.Argument(metavar="FILE", help=".lic files.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="FILE", help=".lic files, or folders.")],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: a list with one object per file.")
     ] = False,
 ) -> None:
     """Show what .lic files say of themselves and where their bytes went."""
     failures = files.Failures()
+    inputs = files.expanded(failures, inputs)
     reports = []
     for source in inputs:
         with failures.caught(source):

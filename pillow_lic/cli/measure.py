@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import metrics, rivals
+from . import files, metrics, rivals
 from .coders import Coder
 
 if TYPE_CHECKING:
@@ -92,10 +92,7 @@ class Picture:
 
 def paths_in(folder: Path, limit: int | None) -> list[Path]:
     """Return the first pictures of a folder by name; ValueError if there are none."""
-    from PIL import Image
-
-    formats = Image.registered_extensions()
-    known = {suffix for suffix, name in formats.items() if name in Image.OPEN}
+    known = files.pictures()
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in known)[:limit]
     if not paths:
         raise ValueError(f"{folder}: found no pictures, allowed are the formats that Pillow reads")

@@ -53,7 +53,7 @@ def _tags(names: list[str]) -> set[str]:
 
 
 def command(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN", help=".lic files.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="IN", help=".lic files, or folders.")],
     out: options.Target = None,
     keep: Annotated[
         list[str] | None,
@@ -70,6 +70,7 @@ def command(
     """
     tags = _tags(keep or []) | (set() if drop_profile else {"i"})
     failures = files.Failures()
+    inputs = files.expanded(failures, inputs)
     for source, target in files.jobs(failures, inputs, out, ".lic", "stripping"):
         with failures.caught(source):
             _strip(source, target, tags, overwrite)

@@ -26,7 +26,7 @@ def _transcode(source: Path, target: Path, given: dict[str, Any], overwrite: boo
             found = list(container.read_frames(fp, header))
         frames = [_codec.decode(header, parts, device) for parts in found]
         own = {"model": header.model_name, "quality": header.level / 100, "tile": header.tile}
-        if "model" not in given:
+        if given.get("model", header.model_name) == header.model_name:
             own["tune"] = _codec.codec_of(header, device).tune
         metadata, timing = found[0].metadata, found[0].timing
         data = _writing.file_of(frames, metadata, {**own, **given}, timing)
@@ -35,7 +35,7 @@ def _transcode(source: Path, target: Path, given: dict[str, Any], overwrite: boo
 
 
 def command(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN", help=".lic files.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="IN", help=".lic files, or folders.")],
     out: options.Target = None,
     model: options.Model = None,
     quality: options.Quality = None,
@@ -61,6 +61,7 @@ def command(
     }
     given = {"device": device, **{k: value for k, value in asked.items() if value is not None}}
     failures = files.Failures()
+    inputs = files.expanded(failures, inputs)
     pairs = files.jobs(failures, inputs, out, ".lic", "transcoding")
     for source, target in pairs:
         with failures.caught(source):

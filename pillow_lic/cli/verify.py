@@ -13,7 +13,7 @@ __all__ = ["command"]
 
 
 def command(
-    inputs: Annotated[list[Path], typer.Argument(metavar="FILE", help=".lic files.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="FILE", help=".lic files, or folders.")],
     quiet: Annotated[bool, typer.Option("--quiet", help="Report only bad files.")] = False,
 ) -> None:
     """Check structure, checksums and alpha of .lic files; runs no network.
@@ -23,6 +23,7 @@ def command(
     from ..LicImagePlugin import LicImageFile
 
     failures = files.Failures()
+    inputs = files.expanded(failures, inputs)
     for source in inputs:
         # Not through Image.open, which refuses huge images: checking needs none of their memory.
         with failures.caught(source), LicImageFile(source) as image:

@@ -254,7 +254,7 @@ def test_folders_stand_for_the_files_in_them(tmp_path: Path) -> None:
     run("decode", tmp_path / "coded", "-o", tmp_path / "decoded")
     assert names(tmp_path / "decoded") == {"a.png", "b.png"}
     found = run("decode", photos, "-o", tmp_path / "nothing", code=1)
-    assert "photos: found a folder without such files" in found.output
+    assert "photos: found none of the files" in found.output
     assert not (tmp_path / "nothing").exists()
 
 

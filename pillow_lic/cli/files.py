@@ -142,7 +142,7 @@ def expanded(
             inside = sorted(path for path in source.iterdir() if path.suffix.lower() in suffixes)
             inside = [path for path in inside if not path.name.startswith(".") and path.is_file()]
             if not inside:
-                raise OSError("found a folder without such files, allowed are files and folders")
+                raise OSError(f"{source}: found none of the files that can be read in this folder")
             found += inside
     return found
 

@@ -40,7 +40,7 @@ ANCILLARY_MAX = 1024  # parts, unknown ones among them
 
 
 class Parts(NamedTuple):
-    """All that follows the header. A tile that was not wanted, or lost like alpha, is None.
+    """All that follows the header. None is a tile that nobody asked for, or what was lost.
 
     `metadata` holds the known ancillary parts by tag, the preview among them.
     """

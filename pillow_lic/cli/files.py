@@ -126,11 +126,11 @@ def missing_extra() -> Iterator[None]:
 def pictures() -> frozenset[str]:
     """Return the suffixes of what can be encoded: of what Pillow reads, all but `.lic`."""
     known = Image.registered_extensions().items()
-    return frozenset(suffix for suffix, format_ in known if format_ in Image.OPEN) - {".lic"}
+    return frozenset(suffix for suffix, format_ in known if format_ in Image.OPEN) - {LIC}
 
 
 def expanded(
-    failures: Failures, sources: Sequence[Path], suffixes: Container[str] = (".lic",)
+    failures: Failures, sources: Sequence[Path], suffixes: Container[str] = (LIC,)
 ) -> list[Path]:
     """Return the sources, in place of a folder the files in it (not below) with these suffixes."""
     found: list[Path] = []
@@ -246,9 +246,8 @@ def write_text(target: Path, text: str) -> None:
 def _targets(sources: Sequence[Path], out: Path | None, suffix: str) -> list[Path]:
     """Return where each source's result goes; BadParameter if there is no such place.
 
-    `out` is a directory if it is one, has no suffix, or serves several sources; else a file, which
-    is not called a `.png` if it is none.
-    Without it results go beside their sources.
+    `out` is a directory if it is one, has no suffix, or serves several sources; else a file, whose
+    suffix must be that of what it will hold. Without it results go beside their sources.
     """
     if out is None or not sources:
         found = [source.with_suffix(suffix) for source in sources]

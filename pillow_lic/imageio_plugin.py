@@ -30,6 +30,7 @@ class LicPlugin(PluginV3):
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)
+        self._written = False
         if request.mode.io_mode == "r":
             file = request.get_file()
             if file.read(len(SIGNATURE)) != SIGNATURE:
@@ -110,7 +111,7 @@ class LicPlugin(PluginV3):
         says so of (N, H, W). Returns the bytes if that is the target. Frames come all at once: a
         second call raises ValueError.
         """
-        if self.request.get_file().tell():
+        if self._written:
             raise ValueError("write: found a second image, allowed is one list of all frames")
         many = is_batch or isinstance(ndimage, list | tuple) or np.ndim(ndimage) > 3
         frames = [_checked(image) for image in (ndimage if many else [ndimage])]
@@ -119,6 +120,7 @@ class LicPlugin(PluginV3):
         metadata = _options.metadata(options, Image.new("RGB", (1, 1)))
         data = _writing.file_of(frames, metadata, options)
         self.request.get_file().write(data)
+        self._written = True
         return data if self.request._uri_type == URI_BYTES else None
 
     def properties(self, index: Index = None) -> ImageProperties:

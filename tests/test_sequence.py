@@ -249,6 +249,10 @@ def test_imageio_wants_all_frames_at_once(tmp_path: Path):
         with pytest.raises(ValueError, match="found a second image, allowed is one list"):
             file.write(pixels, model="tiny")
     assert iio.imread(tmp_path / "a.lic").shape == pixels.shape
+    file = io.BytesIO(b"before")
+    file.seek(6)
+    iio.imwrite(file, pixels, extension=".lic", model="tiny")
+    assert file.getvalue() == b"before" + (tmp_path / "a.lic").read_bytes()
 
 
 def test_commands(tmp_path: Path):

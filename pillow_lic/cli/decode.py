@@ -83,7 +83,7 @@ def _fitting(frame: Image.Image, turned: bool, narrow: bool) -> Image.Image:
 
 
 def command(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN", help=".lic files, or folders.")],
+    inputs: options.Files,
     out: options.Target = None,
     suffix: Annotated[
         str,

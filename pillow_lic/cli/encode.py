@@ -92,7 +92,7 @@ def _encode(
 
 def command(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="IN", help="Pictures, or folders of them.")
+        list[Path], typer.Argument(metavar="FILE", help="Pictures, or folders of them.")
     ],
     out: options.Target = None,
     model: options.Model = None,

@@ -11,7 +11,7 @@ import typer
 from .. import container
 from ..errors import LicError
 from ..header import CRC, VERSION, pack_varint
-from . import files
+from . import files, options
 
 __all__ = ["command", "report"]
 
@@ -120,7 +120,7 @@ def _show(found: dict[str, Any]) -> None:
 
 
 def command(
-    inputs: Annotated[list[Path], typer.Argument(metavar="FILE", help=".lic files, or folders.")],
+    inputs: options.Files,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: a list with one object per file.")
     ] = False,

@@ -13,6 +13,7 @@ import typer
 __all__ = [
     "Device",
     "Effort",
+    "Files",
     "Folder",
     "Limit",
     "Model",
@@ -154,6 +155,9 @@ def quality_list(text: str) -> list[float]:
 
 
 Folder = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Of pictures.")]
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE", help=".lic files, or folders of them.")
+]
 Out = Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for results.")]
 Target = Annotated[
     Path | None,

@@ -53,7 +53,7 @@ def _tags(names: list[str]) -> set[str]:
 
 
 def command(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN", help=".lic files, or folders.")],
+    inputs: options.Files,
     out: options.Target = None,
     keep: Annotated[
         list[str] | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -35,7 +35,7 @@ def _transcode(source: Path, target: Path, given: dict[str, Any], overwrite: boo
 
 
 def command(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN", help=".lic files, or folders.")],
+    inputs: options.Files,
     out: options.Target = None,
     model: options.Model = None,
     quality: options.Quality = None,

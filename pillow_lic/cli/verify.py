@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from . import files
+from . import files, options
 
 __all__ = ["command"]
 
 
 def command(
-    inputs: Annotated[list[Path], typer.Argument(metavar="FILE", help=".lic files, or folders.")],
+    inputs: options.Files,
     quiet: Annotated[bool, typer.Option("--quiet", help="Report only bad files.")] = False,
 ) -> None:
     """Check structure, checksums and alpha of .lic files; runs no network.

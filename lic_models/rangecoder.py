@@ -55,11 +55,10 @@ def _weights(components: NDArray[np.int32], half: int) -> NDArray[np.float64]:
     return found.repeat(np.diff(starts, append=components.shape[2]), axis=0)
 
 
-def _mixed(components: NDArray[np.int32], half: int) -> Iterator[Call]:
-    """Calls for mixtures (3, K, n) that share an alphabet."""
-    count = components.shape[2]
-    for start in range(0, count, AT_ONCE):
-        part = slice(start, min(start + AT_ONCE, count))
+def _mixed(components: NDArray[np.int32], half: int, group: slice) -> Iterator[Call]:
+    """Calls for a group of mixtures (3, K, n), which share an alphabet."""
+    for start in range(group.start, group.stop, AT_ONCE):
+        part = slice(start, min(start + AT_ONCE, group.stop))
         yield part, (_any_categorical(), _weights(components[:, :, part], half))
 
 
@@ -68,10 +67,10 @@ def _bit() -> Any:
     return _stream.model.Uniform(2)
 
 
-def _half(index: int) -> int:
-    table = tables()[index]
-    assert table is not None
-    return table.half
+@cache
+def _halves() -> NDArray[np.int32]:
+    """The largest magnitude with a letter of its own, by scale index."""
+    return np.array([0 if table is None else table.half for table in tables()], np.int32)
 
 
 class _Groups:
@@ -98,26 +97,35 @@ class SymbolEncoder:
     def encode(self, symbols: NDArray[np.int32], indices: NDArray[np.int64]) -> None:
         """Code symbols (n,) with scale indices (n,), each 1..63."""
         groups = _Groups(indices)
-        symbols = symbols[groups.order]
-        for index, part in groups.slices:
-            whole = slice(0, part.stop - part.start), (_categorical(index),)
-            self._letters(symbols[part], _half(index), [whole])
+        calls = ([(part, (_categorical(index),))] for index, part in groups.slices)
+        self._write(symbols, _halves()[indices], groups, calls)
 
     def encode_mixtures(self, symbols: NDArray[np.int32], components: NDArray[np.int32]) -> None:
         """Code symbols (n,), each with its own mixture: offset, index, weight are (3, K, n)."""
-        groups = _Groups(mixtures.halves(components[0], components[1]))
-        symbols, components = symbols[groups.order], components[:, :, groups.order]
-        for half, part in groups.slices:
-            self._letters(symbols[part], half, _mixed(components[:, :, part], half))
+        halves = mixtures.halves(components[0], components[1])
+        groups = _Groups(halves)
+        components = components[:, :, groups.order]
+        calls = (_mixed(components, half, part) for half, part in groups.slices)
+        self._write(symbols, halves, groups, calls)
 
-    def _letters(self, symbols: NDArray[np.int32], half: int, calls: Iterable[Call]) -> None:
-        """Code symbols that share an alphabet, those outside it as escapes."""
-        escaped = np.abs(symbols) > half
-        letters = np.where(escaped, 2 * half + 1, symbols + half).astype(np.int32)
-        for part, model in calls:
-            self._coder.encode(letters[part], *model)
-        for symbol in symbols[escaped].tolist():
-            self._escape(symbol, half)
+    def _write(
+        self,
+        symbols: NDArray[np.int32],
+        halves: NDArray[np.integer],
+        groups: _Groups,
+        calls: Iterable[Iterable[Call]],
+    ) -> None:
+        """Code symbols, group by group, those outside their alphabets as escapes."""
+        symbols, halves = symbols[groups.order], halves[groups.order]
+        escaped = np.abs(symbols) > halves
+        letters = np.where(escaped, 2 * halves + 1, symbols + halves).astype(np.int32)
+        escapes = np.flatnonzero(escaped)
+        ends = np.searchsorted(escapes, [part.stop for _, part in groups.slices]).tolist()
+        for (first, last), each in zip(pairwise([0, *ends]), calls, strict=True):
+            for part, model in each:
+                self._coder.encode(letters[part], *model)
+            for i in escapes[first:last]:
+                self._escape(int(symbols[i]), int(halves[i]))
 
     def _escape(self, symbol: int, half: int) -> None:
         excess = abs(symbol) - half  # >= 1
@@ -149,33 +157,39 @@ class SymbolDecoder:
     def decode(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the symbols (n,) for scale indices (n,), each 1..63."""
         groups = _Groups(indices)
-        symbols = np.empty(indices.size, np.int32)
-        for index, part in groups.slices:
-            size = part.stop - part.start
-            whole = slice(0, size), (_categorical(index), size)
-            symbols[groups.order[part]] = self._letters(_half(index), [whole])
-        return symbols
+        calls = (
+            [(part, (_categorical(index), part.stop - part.start))]
+            for index, part in groups.slices
+        )
+        return self._read(_halves()[indices], groups, calls)
 
     def decode_mixtures(self, components: NDArray[np.int32]) -> NDArray[np.int32]:
         """Return the symbols (n,) for mixtures (3, K, n): offset, index, weight."""
-        groups = _Groups(mixtures.halves(components[0], components[1]))
+        halves = mixtures.halves(components[0], components[1])
+        groups = _Groups(halves)
         components = components[:, :, groups.order]
-        symbols = np.empty(components.shape[2], np.int32)
-        for half, part in groups.slices:
-            calls = _mixed(components[:, :, part], half)
-            symbols[groups.order[part]] = self._letters(half, calls)
-        return symbols
+        calls = (_mixed(components, half, part) for half, part in groups.slices)
+        return self._read(halves, groups, calls)
 
-    def _letters(self, half: int, calls: Iterable[Call]) -> NDArray[np.int32]:
-        """Return symbols that share an alphabet, escapes resolved."""
+    def _read(
+        self, halves: NDArray[np.integer], groups: _Groups, calls: Iterable[Iterable[Call]]
+    ) -> NDArray[np.int32]:
+        """Return symbols, group by group, escapes resolved."""
+        halves = halves[groups.order]
+        letters = np.empty(len(halves), np.int32)
         try:
-            parts = [self._coder.decode(*model) for _, model in calls]
-            symbols: NDArray[np.int32] = np.concatenate(parts) - half
-            if symbols.max() > half:
-                for i in (symbols > half).nonzero()[0].tolist():
-                    symbols[i] = self._escape(half)
+            for (_, group), each in zip(groups.slices, calls, strict=True):
+                for part, model in each:
+                    letters[part] = self._coder.decode(*model)
+                found = letters[group]
+                half = int(halves[group.start])
+                if found.max() > 2 * half:
+                    for i in (found > 2 * half).nonzero()[0].tolist():
+                        found[i] = half + self._escape(half)
         except AssertionError as error:  # how constriction reports an impossible state
             raise StreamError("payload: not a stream of the range coder") from error
+        symbols = np.empty_like(letters)
+        symbols[groups.order] = letters - halves
         return symbols
 
     def _bit(self) -> int:

@@ -14,7 +14,7 @@ from vector_good import MODEL, picture, saved, with_alpha
 
 import lic_models
 from lic_models.errors import StreamError
-from lic_models.rangecoder import ESCAPE_BITS, SymbolEncoder, _bit, _categorical, _half
+from lic_models.rangecoder import ESCAPE_BITS, SymbolEncoder, _bit, _categorical, _halves
 from pillow_lic.header import pack_varint
 
 
@@ -162,8 +162,9 @@ def _long_escape() -> bytes:
             first = steps.send(first.mean)
     index = int(first.index[first.index > 0].min())
     count = int((first.index == index).sum())
-    letters = np.zeros(count, np.int32) + _half(index)
-    letters[0] += _half(index) + 1
+    half = _halves()[index]
+    letters = np.full(count, half, np.int32)
+    letters[0] = 2 * half + 1
     coder = SymbolEncoder()
     coder._coder.encode(letters, _categorical(index))
     coder._coder.encode(np.ones(40, np.int32), _bit())

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from .base import Step
+from .causal import KERNEL, Causal, Gathered
 from .integer import IntConv2d, magnitude, saturate
-from .positions import Neighbourhood, causal_offsets, checkerboard, put, take, wavefronts
+from .positions import checkerboard, put, take, wavefronts
+from .scattered import Scattered, scatters
 
-__all__ = ["KERNEL", "TAPS", "evidence", "two_passes", "waves"]
-
-KERNEL = 5  # of the causal context
-TAPS = len(causal_offsets(KERNEL))
+__all__ = ["KERNEL", "evidence", "two_passes", "waves"]
 
 
 def evidence(group: Tensor) -> Tensor:
@@ -32,48 +31,54 @@ def two_passes(
     The anchors know `known` (B, C, H, W) alone, the others also their neighbours through
     `spatial`, a convolution with `checkerboard_taps`. Returns the group's dequantised values.
     """
-    size = channels.stop - channels.start
-    group = torch.zeros_like(known[:, :1]).expand(-1, size, -1, -1)
-    height, width = known.shape[2:]
-    for half, positions in enumerate(checkerboard(height, width, known.device)):
-        here = take(known, positions)
-        if half:
-            near = take(spatial(evidence(group), level), positions)
-        else:  # anchors have no neighbours yet
-            near = torch.zeros_like(here[:, :1]).expand(-1, spatial.weight.shape[0], -1, -1)
-        mean, index = parameters(torch.cat([here, near], 1), level)
-        values = yield Step("y", channels, positions, mean, index)
-        group = put(group, positions, values)
-    return group
+    anchors, others = checkerboard(*known.shape[2:], known.device)
+
+    def step(positions: Tensor, near: Tensor) -> Step:
+        seen = torch.cat([take(known, positions), near], 1)
+        return Step("y", channels, positions, *parameters(seen, level))
+
+    shape = known.shape[0], channels.stop - channels.start, *known.shape[2:]
+    group = torch.zeros_like(known[:, :1]).expand(shape)
+    alone = group.new_zeros(shape[0], len(spatial.weight), 1, len(anchors))
+    values = yield step(anchors, alone)
+    group = put(group, anchors, values)
+    if scatters(spatial):
+        sums = Scattered(spatial, level, group.shape, group.device)
+        sums.put(anchors, evidence(values))
+        near = sums.at(others)
+    else:
+        near = take(spatial(evidence(group), level), others)
+    return put(group, others, (yield step(others, near)))
 
 
 def waves(
     channels: int,
     features: Tensor,
-    context: IntConv2d,
+    context: Causal,
     parameters: nn.Module,
     level: Any,
     known: Tensor | None,
 ) -> Generator[Step, Tensor, None]:
     """Code y position after position in raster order (Minnen et al., 2018), wave by wave.
 
-    `context` is a 1x1 layer on the TAPS neighbours' evidence, which makes it a masked convolution.
     In training `known`, the dequantised y (B, M, H, W), stands in for what was decoded, and there
     is one step; otherwise there are W + 3 (H - 1), each of the positions whose neighbours are done.
     """
     batch, _, height, width = features.shape
-    around = Neighbourhood(
-        torch.Size((batch, 2 * channels, height, width)), causal_offsets(KERNEL), features.device
-    )
+    shape, device = torch.Size((batch, 2 * channels, height, width)), features.device
+    contexts: Scattered | Gathered
+    if known is None and scatters(context):
+        contexts = Scattered(context, level, shape, device)
+    else:
+        contexts = Gathered(context, level, shape, device)
     features = features.contiguous(memory_format=torch.channels_last)  # once, not at each `take`
     if known is not None:
-        order = [torch.arange(height * width, device=features.device)]
-        around.put(order[0], take(evidence(known), order[0]))
+        order = [torch.arange(height * width, device=device)]
+        contexts.put(order[0], evidence(take(known, order[0])))
     else:
-        order = wavefronts(height, width, KERNEL, features.device)
+        order = wavefronts(height, width, KERNEL, device)
     for positions in order:
-        near = context(around.around(positions), level)
-        found = parameters(torch.cat([take(features, positions), near], 1), level)
+        found = parameters(torch.cat([take(features, positions), contexts.at(positions)], 1), level)
         values = yield Step("y", slice(0, channels), positions, *found)
         if known is None:
-            around.put(positions, evidence(values))
+            contexts.put(positions, evidence(values))

@@ -24,7 +24,7 @@ class Cost(NamedTuple):
     decode: float
 
 
-@torch.no_grad()
+@torch.enable_grad()  # for which layers are computed as a whole, however many zeros they meet
 def cost(model: Model) -> Cost:
     """Count what a frozen model computes for one image."""
     device = next(model.buffers(), torch.empty(0)).device

@@ -31,6 +31,7 @@ __all__ = [
     "FULL",
     "IntConv2d",
     "anchor_shares",
+    "exact_dtype",
     "level_lerp",
     "magnitude",
     "round_ste",
@@ -86,11 +87,11 @@ def magnitude(a: Tensor) -> Tensor:
     """Return about 16 log2(1 + |a| / 16), an integer, for integers |a| <= FULL.
 
     A scale is a matter of orders of magnitude, which a layer on signed values learns slowly.
-    Exact: linear between powers of two, n = |a| + 16 = (16 + m) 2^e + rest gives 16 e + m.
+    Exact: linear between powers of two, n = |a| + 16 = (16 + m) 2^e + rest gives 16 e + m, which
+    is what the exponent of n as a float32 and the four bits after it say.
     """
-    n = a.detach().abs() + 16
-    e = torch.frexp(n).exponent - 5  # n is in [16 * 2^e, 32 * 2^e)
-    exact = (16 * e + (n.int() >> e) - 16).to(a.dtype)
+    n = a.detach().abs().float() + 16
+    exact = ((n.view(torch.int32) >> 19) - 16 * (127 + 4)).to(a.dtype)
     if not a.requires_grad:
         return exact
     smooth = smooth_magnitude(a)
@@ -132,6 +133,13 @@ def _ieee() -> bool:
     return all(kind.fp32_precision in ("none", "ieee") for kind in kinds)  # type: ignore[union-attr]
 
 
+def exact_dtype(weight: Tensor) -> torch.dtype:
+    """In which products by integers whose sums fit the type of `weight` are exact."""
+    if weight.device.type == "cpu" and _ieee():
+        return weight.dtype
+    return torch.float64  # immune to TF32 settings
+
+
 class IntConv2d(nn.Module):
     """Stride-1 zero-padded convolution on integers, with a bias per level.
 
@@ -170,6 +178,7 @@ class IntConv2d(nn.Module):
         self.frozen: tuple[Tensor, Tensor, Tensor] | None = None  # weight, bias, shift
         self._scale: Tensor | None = None  # 2^-shift: not every device's power of two is exact
         self._level: tuple[int, Tensor] | None = None
+        self._onward: tuple[list[tuple[int, int]], Tensor] | None = None
 
     # -- training: rounded copies of real weights ----------------------------------------------
 
@@ -247,7 +256,7 @@ class IntConv2d(nn.Module):
         )
         scale = [2.0**-bits for bits in shift.int().tolist()]
         self._scale = torch.tensor(scale, dtype=dtype, device=device)[None, :, None, None]
-        self._level = None
+        self._level = self._onward = None
 
     def limits(self, weight: Tensor, bias: Tensor, shift: Tensor) -> torch.dtype:
         """Return the narrowest dtype that computes these integers exactly."""
@@ -275,14 +284,38 @@ class IntConv2d(nn.Module):
 
     def _exact(self, a: Tensor, level: int) -> Tensor:
         assert self.frozen is not None
-        assert self._scale is not None
         weight = self.frozen[0]
         bias = self._at_level(level)
         if a.device.type == "cpu":
-            dtype = weight.dtype if _ieee() else torch.float64
+            dtype = exact_dtype(weight)
             acc = self._convolved(a.to(dtype), weight.to(dtype), bias.to(dtype))
         else:
             acc = self._matmul(a.to(weight.dtype), weight, bias)
+        return self._rounded(acc)
+
+    def taps(self) -> tuple[list[tuple[int, int]], Tensor]:
+        """Return the (row, column) offsets of live taps, and their frozen weights (T, O, C)."""
+        assert self.frozen is not None
+        weight, middle = self.frozen[0], self.kernel // 2
+        mask = torch.ones(weight.shape[2:]) if self.mask is None else self.mask
+        live = mask.nonzero().tolist()
+        offsets = [(row - middle, column - middle) for row, column in live]
+        return offsets, torch.stack([weight[:, :, row, column] for row, column in live])
+
+    def onward(self) -> tuple[list[tuple[int, int]], Tensor]:
+        """Return the offsets of `taps`, and what each channel adds to each of them (C, T * O)."""
+        if self._onward is None:
+            offsets, weight = self.taps()
+            self._onward = offsets, weight.permute(2, 0, 1).flatten(1).contiguous()
+        return self._onward
+
+    def from_sums(self, sums: Tensor, level: int) -> Tensor:
+        """Return outputs (B, O, H, W) from the sums of products that they are made of."""
+        return self._rounded(sums + self._at_level(level)[:, None, None])
+
+    def _rounded(self, acc: Tensor) -> Tensor:
+        """What becomes of sums that have the rounding half in them."""
+        assert self._scale is not None
         return _floor(acc * self._scale).clamp_(self.lo, self.hi).to(torch.float32)
 
     def _convolved(self, a: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -296,5 +329,5 @@ class IntConv2d(nn.Module):
         batch, _, height, width = a.shape
         columns = F.unfold(a, self.kernel, padding=self.kernel // 2)
         with torch.autocast(a.device.type, enabled=False):
-            acc = weight.flatten(1).double() @ columns.double()  # double: immune to TF32 settings
+            acc = weight.flatten(1).double() @ columns.double()
         return acc.view(batch, -1, height, width).to(weight.dtype) + bias[:, None, None]

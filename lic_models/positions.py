@@ -121,30 +121,42 @@ class Neighbourhood:
     """
 
     def __init__(
-        self, shape: torch.Size, offsets: list[tuple[int, int]], device: torch.device
+        self,
+        shape: torch.Size,
+        offsets: list[tuple[int, int]],
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
-        batch, channels, self.height, self.width = shape
-        self.margin = max(max(abs(i), abs(j)) for i, j in offsets)
-        self.stride = self.width + 2 * self.margin
-        size = (self.height + 2 * self.margin) * self.stride
-        self.rows = torch.zeros(batch, size, channels, dtype=torch.float32, device=device)
-        self.shifts = _shifts(tuple(offsets), self.stride, device)
-
-    def _inside(self, positions: Tensor) -> Tensor:
-        row, column = positions // self.width, positions % self.width
-        return (row + self.margin) * self.stride + column + self.margin
+        batch, channels, height, width = shape
+        margin = max(max(abs(i), abs(j)) for i, j in offsets)
+        stride, size = width + 2 * margin, height + 2 * margin
+        places = torch.arange(size * stride, device=device).view(size, stride)
+        self.places = places[margin : margin + height, margin : margin + width].flatten()
+        self.rows = torch.zeros(batch, size * stride, channels, dtype=dtype, device=device)
+        self.shifts = _shifts(tuple(offsets), stride, device)
 
     def put(self, positions: Tensor, values: Tensor) -> None:
         """Fill in values (B, C, 1, N)."""
-        where = self._inside(positions)
+        where = self.places.index_select(0, positions)
         found = values.squeeze(2).transpose(1, 2)
         if found.requires_grad:
             self.rows = self.rows.index_copy(1, where, found)
         else:
             self.rows.index_copy_(1, where, found)
 
+    def at(self, positions: Tensor) -> Tensor:
+        """Return the values at positions, (B, C, 1, N)."""
+        where = self.places.index_select(0, positions)
+        return self.rows.index_select(1, where).transpose(1, 2).unsqueeze(2)
+
     def around(self, positions: Tensor) -> Tensor:
         """Return the neighbours of positions, (B, taps * C, 1, N), tap by tap."""
-        where = self._inside(positions)[:, None] + self.shifts  # (N, T)
+        where = self.places.index_select(0, positions)[:, None] + self.shifts  # (N, T)
         found = self.rows.index_select(1, where.flatten())
         return found.view(len(self.rows), len(where), -1).transpose(1, 2).unsqueeze(2)
+
+    def add(self, positions: Tensor, values: Tensor) -> None:
+        """Add (B, N, taps * C) to those that have these positions as neighbours, tap by tap."""
+        where = self.places.index_select(0, positions)[:, None] - self.shifts
+        batch, _, channels = self.rows.shape
+        self.rows.index_add_(1, where.flatten(), values.reshape(batch, -1, channels))

@@ -158,8 +158,7 @@ class SymbolDecoder:
         """Return the symbols (n,) for scale indices (n,), each 1..63."""
         groups = _Groups(indices)
         calls = (
-            [(part, (_categorical(index), part.stop - part.start))]
-            for index, part in groups.slices
+            [(part, (_categorical(index), part.stop - part.start))] for index, part in groups.slices
         )
         return self._read(_halves()[indices], groups, calls)
 

@@ -29,9 +29,9 @@ import lic_models
 
 from . import coding, contexts, positions
 from .base import Latents, Step
+from .causal import KERNEL, Causal
 from .codec import Codec
-from .contexts import KERNEL, evidence
-from .integer import IntConv2d
+from .contexts import evidence
 from .levels import level_from_quality
 from .train.data import read
 
@@ -60,23 +60,20 @@ def _single(height: int, width: int, kernel: int, device: torch.device | str) ->
     return list(torch.arange(height * width, device=device)[:, None])
 
 
-def _masked(context: IntConv2d) -> tuple[Tensor, Tensor]:
+def _masked(context: Causal) -> tuple[Tensor, Tensor]:
     """Weight (O, C, k, k) of the masked convolution that a layer on taps is, and its scale."""
-    assert context.frozen is not None
     assert context._scale is not None
-    taps = positions.causal_offsets(KERNEL)
-    weight = context.frozen[0]
-    parts = weight.view(len(weight), len(taps), -1)  # (O, T, C)
-    full = weight.new_zeros(*parts.shape[::2], KERNEL, KERNEL)
-    for at, (row, column) in enumerate(taps):
-        full[:, :, row + KERNEL // 2, column + KERNEL // 2] = parts[:, at]
+    offsets, weights = context.taps()
+    full = weights.new_zeros(*weights.shape[1:], KERNEL, KERNEL)
+    for (row, column), weight in zip(offsets, weights, strict=True):
+        full[:, :, row + KERNEL // 2, column + KERNEL // 2] = weight
     return full, context._scale
 
 
 def _published(
     channels: int,
     features: Tensor,
-    context: IntConv2d,
+    context: Causal,
     parameters: nn.Module,
     level: Any,
     known: Tensor | None,

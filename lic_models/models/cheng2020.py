@@ -23,9 +23,9 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from ..base import Steps
-from ..contexts import TAPS, waves
+from ..causal import Causal
+from ..contexts import waves
 from ..hyper import Hyperprior, HyperWidths
-from ..integer import FULL, IntConv2d
 from ..integer_blocks import MixtureParameters
 from ..registry import register
 from ..subpixel import SubpixelAnalysis, SubpixelSynthesis
@@ -74,7 +74,7 @@ class Cheng2020(Hyperprior):
         g_a = SubpixelAnalysis(c.widths, c.M, units=c.units)
         g_s = SubpixelSynthesis(c.widths, c.M, units=c.units)
         super().__init__(config, g_a, g_s)
-        self.context = IntConv2d(TAPS * 2 * c.M, c.context, lo=-FULL)
+        self.context = Causal(2 * c.M, c.context)
         heads = MixtureParameters(c.features + c.context, c.hidden, c.M)
         self.parameters_y = nn.ModuleList([heads])
 

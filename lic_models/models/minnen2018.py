@@ -23,10 +23,10 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from ..base import Steps
-from ..contexts import TAPS, waves
+from ..causal import Causal
+from ..contexts import waves
 from ..gdn import GdnAnalysis, GdnSynthesis
 from ..hyper import GdnWidths, Hyperprior
-from ..integer import FULL, IntConv2d
 from ..integer_blocks import Parameters
 from ..registry import register
 
@@ -57,7 +57,7 @@ class Minnen2018(Hyperprior):
     def __init__(self, config: Config) -> None:
         c = config
         super().__init__(config, GdnAnalysis(c.N, c.M), GdnSynthesis(c.N, c.M))
-        self.context = IntConv2d(TAPS * 2 * c.M, c.context, lo=-FULL)
+        self.context = Causal(2 * c.M, c.context)
         self.parameters_y = nn.ModuleList([Parameters(c.features + c.context, c.hidden, c.M)])
 
     def steps_y(self, features: Tensor, level: Any, known: Tensor | None) -> Steps:

@@ -34,12 +34,15 @@ class Causal(IntConv2d):
 class Gathered:
     """Contexts from the values around positions, in training too.
 
-    Args: layer: of which they are. level: as the layer takes it. shape: (B, C, H, W) of values.
+    Args: layer: of which they are. level: as the layer takes it. like: (B, any, H, W).
     """
 
-    def __init__(self, layer: Causal, level: Any, shape: torch.Size, device: torch.device) -> None:
+    def __init__(self, layer: Causal, level: Any, like: Tensor) -> None:
         self.layer, self.level = layer, level
-        self.seen = Neighbourhood(shape, causal_offsets(KERNEL), device)
+        offsets = causal_offsets(KERNEL)
+        channels = layer.weight.shape[1] // len(offsets)
+        shape = torch.Size((len(like), channels, *like.shape[2:]))
+        self.seen = Neighbourhood(shape, offsets, like.device)
 
     def put(self, positions: Tensor, values: Tensor) -> None:
         """Take notice of (B, C, 1, N)."""

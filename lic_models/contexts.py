@@ -43,7 +43,7 @@ def two_passes(
     values = yield step(anchors, alone)
     group = put(group, anchors, values)
     if scatters(spatial):
-        sums = Scattered(spatial, level, group.shape, group.device)
+        sums = Scattered(spatial, level, known)
         sums.put(anchors, evidence(values))
         near = sums.at(others)
     else:
@@ -64,13 +64,9 @@ def waves(
     In training `known`, the dequantised y (B, M, H, W), stands in for what was decoded, and there
     is one step; otherwise there are W + 3 (H - 1), each of the positions whose neighbours are done.
     """
-    batch, _, height, width = features.shape
-    shape, device = torch.Size((batch, 2 * channels, height, width)), features.device
-    contexts: Scattered | Gathered
-    if known is None and scatters(context):
-        contexts = Scattered(context, level, shape, device)
-    else:
-        contexts = Gathered(context, level, shape, device)
+    (height, width), device = features.shape[2:], features.device
+    scattered = known is None and scatters(context)
+    contexts = (Scattered if scattered else Gathered)(context, level, features)
     features = features.contiguous(memory_format=torch.channels_last)  # once, not at each `take`
     if known is not None:
         order = [torch.arange(height * width, device=device)]

@@ -29,16 +29,14 @@ def scatters(layer: IntConv2d) -> bool:
 class Scattered:
     """The outputs of a frozen layer at some positions, from values at others.
 
-    Args: layer: with or without a mask. level: of the outputs. shape: (B, C, H, W) of values.
+    Args: layer: with or without a mask. level: of the outputs. like: (B, any, H, W).
     """
 
-    def __init__(
-        self, layer: IntConv2d, level: Any, shape: torch.Size, device: torch.device
-    ) -> None:
+    def __init__(self, layer: IntConv2d, level: Any, like: Tensor) -> None:
         self.layer, self.level = layer, int(level)
         offsets, self.weight = layer.onward()
-        size = torch.Size((shape[0], layer.weight.shape[0], *shape[2:]))
-        self.sums = Neighbourhood(size, offsets, device, self.weight.dtype)
+        shape = torch.Size((len(like), len(layer.weight), *like.shape[2:]))
+        self.sums = Neighbourhood(shape, offsets, like.device, self.weight.dtype)
 
     def put(self, positions: Tensor, values: Tensor) -> None:
         """Take notice of (B, C, 1, N)."""

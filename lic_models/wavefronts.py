@@ -4,9 +4,8 @@
 
 All code the same latents with the same parameters. Position by position there are two loops:
 the one of published implementations, which runs a masked convolution and the parameter network
-on the crop around each position, and that of this package with waves of one position, which
-gathers the taps that count alone. Prints the time of each, the ratios, and whether the latents
-are equal, which they must be.
+on the crop around each position, and that of this package with waves of one position. Prints the
+time of each, the ratios, and whether the latents are equal, which they must be.
 """
 
 from __future__ import annotations

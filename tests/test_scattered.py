@@ -47,7 +47,7 @@ def test_the_other_half_of_a_board_is_what_the_convolution_says(live: float, ari
     anchors, others = checkerboard(7, 9)
     known = torch.zeros_like(values).flatten(2)
     known[:, :, anchors] = values.flatten(2)[:, :, anchors]
-    sums = Scattered(layer, LEVEL, values.shape, CPU)
+    sums = Scattered(layer, LEVEL, values)
     sums.put(anchors, take(values, anchors))
     found = sums.at(others)
     assert torch.equal(found, take(layer(known.view(values.shape), LEVEL), others))
@@ -62,7 +62,7 @@ def test_waves_from_sums_are_waves_from_neighbours(live: float, arithmetic: int)
     layer = Causal(6, 5)
     _frozen(layer, arithmetic)
     values = _values(1, 6, 7, 9, live=live)
-    scattered, gathered = (kind(layer, LEVEL, values.shape, CPU) for kind in (Scattered, Gathered))
+    scattered, gathered = (kind(layer, LEVEL, values) for kind in (Scattered, Gathered))
     found = []
     for positions in wavefronts(7, 9, 5, "cpu"):
         found.append(scattered.at(positions))

@@ -16,6 +16,7 @@ from samples import picture
 from typer.testing import CliRunner, Result
 
 from pillow_lic.cli import app, measure, metrics, results, tables
+from pillow_lic.cli.coders import RIVALS
 
 SIZES = (176, 200), (208, 168)
 
@@ -250,7 +251,12 @@ def test_bad_options(folder: Path, tmp_path: Path, options: tuple[str, ...], mes
 
 @pytest.mark.parametrize(
     ("rival", "package"),
-    [("heic", "pillow-heif"), ("heic-psnr", "pillow-heif"), ("jxl", "pillow-jxl")],
+    [
+        ("heic", "pillow-heif"),
+        ("heic-psnr", "pillow-heif"),
+        ("jxl", "pillow-jxl"),
+        ("mozjpeg", "pyvips-binary"),
+    ],
 )
 def test_rivals_that_plugins_bring(folder: Path, tmp_path: Path, rival: str, package: str) -> None:
     options = "--model", "none", "--rivals", rival, "--anchor", rival, "--limit", 1
@@ -258,7 +264,7 @@ def test_rivals_that_plugins_bring(folder: Path, tmp_path: Path, rival: str, pac
     assert found.exit_code == 0, found.output
     assert package in written(tmp_path)["versions"][rival]
     rows = written(tmp_path)["rows"]
-    assert len(rows) == 10
+    assert len(rows) == len(RIVALS[rival].qualities)
     sizes = [row["file_bytes"] for row in sorted(rows, key=lambda row: row["quality"])]
     assert sizes == sorted(sizes)
     assert rows[-1]["psnr"] > rows[0]["psnr"] > 20

@@ -33,6 +33,7 @@ class Coder:
         return {**self.options, self.scale: quality if self.device else round(quality)}
 
 
+_JPEG_SCALE = (2, 5, 9, 14, 20, 30, 45, 62, 76, 86, 92)
 _AVIF = {"subsampling": "4:2:0", "speed": 6}
 _HEIC = {"chroma": 420}
 _AVIF_SCALE = (8, 16, 25, 34, 43, 52, 62, 72, 81, 89)
@@ -44,7 +45,21 @@ RIVALS = {
             "jpeg",
             ".jpg",
             {"subsampling": "4:2:0", "optimize": True, "progressive": True},
-            (2, 5, 9, 14, 20, 30, 45, 62, 76, 86, 92),
+            _JPEG_SCALE,
+        ),
+        Coder(
+            "mozjpeg",
+            ".mozjpeg",
+            {
+                "subsample_mode": "on",  # 4:2:0
+                "interlace": True,
+                "optimize_coding": True,
+                "optimize_scans": True,
+                "trellis_quant": True,
+                "overshoot_deringing": True,
+                "quant_table": 3,  # the one that its own command line takes
+            },
+            _JPEG_SCALE,
         ),
         Coder("webp", ".webp", {"method": 6}, (0, 5, 15, 30, 45, 60, 75, 84, 91, 96)),
         Coder("avif", ".avif", _AVIF, _AVIF_SCALE),

@@ -18,6 +18,7 @@ _LIBRARIES: dict[str, tuple[str, ...]] = {  # of each suffix, as Pillow's `featu
 _PLUGINS = {  # of each suffix that Pillow leaves to others: module that registers it, package
     ".heic": ("pillow_heif.HeifImagePlugin", "pillow-heif"),
     ".jxl": ("pillow_jxl", "pillow-jxl-plugin"),
+    ".mozjpeg": ("pillow_lic.cli.mozjpeg", "pyvips-binary"),
 }
 OWN = [name for name, rival in RIVALS.items() if rival.suffix in _LIBRARIES]  # Pillow's
 
@@ -41,9 +42,10 @@ def library(rival: Coder) -> str:
         module, package = _PLUGINS[rival.suffix]
         try:
             importlib.import_module(module)
-        except ImportError:
-            raise ValueError(f"found {rival.name!r}, which needs the package {package}") from None
-        return f"{package} {metadata.version(package)}"
+            return f"{package} {metadata.version(package)}"
+        except ImportError:  # of the package's version, too
+            needed = f"the package {package}, which the extra rivals has"
+            raise ValueError(f"found {rival.name!r}, which needs {needed}") from None
     names = _LIBRARIES[rival.suffix]
     for name in names:
         if features.check(name):  # type: ignore[no-untyped-call, unused-ignore]

@@ -297,7 +297,7 @@ class IntConv2d(nn.Module):
         """Return the (row, column) offsets of live taps, and their frozen weights (T, O, C)."""
         assert self.frozen is not None
         weight, middle = self.frozen[0], self.kernel // 2
-        mask = torch.ones(weight.shape[2:]) if self.mask is None else self.mask
+        mask = torch.ones_like(weight[0, 0]) if self.mask is None else self.mask
         live = mask.nonzero().tolist()
         offsets = [(row - middle, column - middle) for row, column in live]
         return offsets, torch.stack([weight[:, :, row, column] for row, column in live])

@@ -117,7 +117,7 @@ class Neighbourhood:
     """A latent as far as it is known, zero elsewhere, and what surrounds positions in it.
 
     Args:
-        shape: (B, C, H, W). offsets: of the neighbours, each coordinate within +-margin.
+        shape: (B, C, H, W). offsets: (row, column) of the neighbours. dtype: of values.
     """
 
     def __init__(

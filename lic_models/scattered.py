@@ -18,6 +18,7 @@ from .positions import Neighbourhood
 
 __all__ = ["Scattered", "scatters"]
 
+AT_ONCE = 4096  # positions; what one adds to others has a few KB
 SPARSE = 0.4  # share of values up to which adding up rows is faster than a matrix product
 
 
@@ -41,8 +42,10 @@ class Scattered:
     def put(self, positions: Tensor, values: Tensor) -> None:
         """Take notice of (B, C, 1, N)."""
         rows = values.squeeze(2).transpose(1, 2)
-        parts = _product(rows.flatten(0, 1), self.weight)
-        self.sums.add(positions, parts.view(*rows.shape[:2], -1))
+        split = torch.split(positions, AT_ONCE), torch.split(rows, AT_ONCE, 1)
+        for some, seen in zip(*split, strict=True):
+            parts = _product(seen.flatten(0, 1), self.weight)
+            self.sums.add(some, parts.view(*seen.shape[:2], -1))
 
     def at(self, positions: Tensor) -> Tensor:
         """Return the outputs (B, O, 1, N), as far as values are known."""

@@ -41,7 +41,10 @@ def arithmetic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("live", [0.0, 0.1, 0.3, 0.5, 1.0])
-def test_the_other_half_of_a_board_is_what_the_convolution_says(live: float, arithmetic: int):
+def test_the_other_half_of_a_board_is_what_the_convolution_says(
+    live: float, arithmetic: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(scattered, "AT_ONCE", 13)  # of 32 anchors
     layer = _frozen(IntConv2d(6, 5, 5, lo=-FULL, mask=checkerboard_taps(5)), arithmetic)
     values = _values(2, 6, 7, 9, live=live)
     anchors, others = checkerboard(7, 9)

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 
 from .integer import FULL, IntConv2d
-from .positions import Neighbourhood, causal_offsets
+from .positions import KERNEL, Neighbourhood, causal_offsets
 
-__all__ = ["KERNEL", "Causal", "Gathered"]
-
-KERNEL = 5
+__all__ = ["Causal", "Gathered"]
 
 
 class Causal(IntConv2d):

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from .base import Step
-from .causal import KERNEL, Causal, Gathered
+from .causal import Causal, Gathered
 from .integer import IntConv2d, magnitude, saturate
-from .positions import checkerboard, put, take, wavefronts
+from .positions import KERNEL, checkerboard, put, take, wavefronts
 from .scattered import Scattered, scatters
 
-__all__ = ["KERNEL", "evidence", "two_passes", "waves"]
+__all__ = ["evidence", "two_passes", "waves"]
 
 
 def evidence(group: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "KERNEL",
     "Neighbourhood",
     "causal_offsets",
     "checkerboard",
@@ -23,7 +24,7 @@ __all__ = [
     "wavefronts",
 ]
 
-
+KERNEL = 5  # of spatial contexts, causal and checkerboard
 KEPT = 32  # results of each function here; a set has 8 bytes for a position
 _Found = TypeVar("_Found")
 

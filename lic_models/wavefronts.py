@@ -28,10 +28,11 @@ import lic_models
 
 from . import coding, contexts, positions
 from .base import Latents, Step
-from .causal import KERNEL, Causal
+from .causal import Causal
 from .codec import Codec
 from .contexts import evidence
 from .levels import level_from_quality
+from .positions import KERNEL
 from .train.data import read
 
 app = typer.Typer(add_completion=False, help=__doc__)

@@ -13,9 +13,16 @@ from lic_models import entropy, registry, weights
 from lic_models import wavefronts as wavefronts_module
 from lic_models.base import Model, Step
 from lic_models.codec import Codec
-from lic_models.contexts import KERNEL
 from lic_models.entropy import drive, estimate, nearest, noisy
-from lic_models.positions import Neighbourhood, causal_offsets, checkerboard, put, take, wavefronts
+from lic_models.positions import (
+    KERNEL,
+    Neighbourhood,
+    causal_offsets,
+    checkerboard,
+    put,
+    take,
+    wavefronts,
+)
 from lic_models.train.linear import linear_start
 
 LEVEL = torch.tensor([3000.0, 8000.0])

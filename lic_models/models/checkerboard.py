@@ -22,12 +22,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..base import Steps
-from ..contexts import KERNEL, two_passes
+from ..contexts import two_passes
 from ..gdn import GdnAnalysis, GdnSynthesis
 from ..hyper import Hyperprior
 from ..integer import FULL, IntConv2d
 from ..integer_blocks import Parameters
-from ..positions import checkerboard_taps
+from ..positions import KERNEL, checkerboard_taps
 from ..registry import register
 from .minnen2018 import Config, Minnen2018
 

@@ -8,10 +8,11 @@ unless told otherwise, as the workers of a data loader should.
 from __future__ import annotations
 
 import os
+from functools import cache
 
 import torch
 
-__all__ = ["choose", "forked"]
+__all__ = ["choose", "forked", "roughly"]
 
 _forked = False
 
@@ -50,3 +51,18 @@ def choose(name: str) -> torch.device:
     if device.type == "cuda" and device.index is None:  # another may be current when it is used
         return torch.device("cuda", torch.cuda.current_device())
     return device
+
+
+@cache
+def _short() -> bool:
+    """Whether this CPU multiplies bfloat16, and torch (from 2.10) can tell."""
+    tell = getattr(torch.cpu, "get_capabilities", None)
+    return tell is not None and bool(tell().get("avx512_bf16", False))
+
+
+def roughly(device: torch.device) -> torch.autocast:
+    """Convolve in bfloat16 where a CPU takes half the time for it, else as ever.
+
+    For what an encoder asks itself only: three digits, and not the same ones everywhere.
+    """
+    return torch.autocast("cpu", torch.bfloat16, enabled=device.type == "cpu" and _short())

@@ -11,6 +11,9 @@ Few steps must be of the right length. What rounding leaves over is about as lar
 so how large the gradients of a channel are tells how steep its cost is, and a gradient by their
 root mean square how far a value is from its best place. With Adam, for which all values are
 equally far, two steps saved less than three quarters of what they save now, and 64 what four do.
+
+Pictures that only tell where to go may be rough: in bfloat16 two steps take two fifths less time
+and leave 0.2 % more bits.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from torch import Tensor
 
 from .base import Latents, Model
 from .boxes import Box, boxes, grow, within
+from .device import roughly
 from .entropy import UNIT, estimate, nearest
 from .levels import lmbda
 from .tunes import PLAIN, TUNES, Distortion
@@ -156,7 +160,9 @@ def _distortion(
         near = grow(placed, NEAR, *scene.shape[2:])
         part = shown[:, :, near[0] : near[2], near[1] : near[3]]
         part = part.contiguous(memory_format=torch.channels_last)
-        out = within(model.synthesise(part, where), placed, near, 1, step)
+        with roughly(x.device):
+            made = model.synthesise(part, where)
+        out = within(made.float(), placed, near, 1, step)
         wanted = x[:, :, inner[0] * step : inner[2] * step, inner[1] * step : inner[3] * step]
         out = out[:, :, : wanted.shape[2], : wanted.shape[3]]
         loss = weight * wanted[0, 0].numel() * measure(out, wanted)[0]

@@ -12,7 +12,7 @@ from PIL import Image
 from samples import lic, photo
 
 import lic_models
-from lic_models import refine
+from lic_models import device, refine
 from lic_models.integer import IntConv2d
 from lic_models.levels import lmbda
 
@@ -30,8 +30,12 @@ def codec() -> lic_models.Codec:
     return lic_models.load("tiny", device="cpu")
 
 
+@pytest.mark.parametrize("short", [False, True])
 @pytest.mark.parametrize("size", [(128, 128), (100, 70)])
-def test_more_effort_costs_less(codec: lic_models.Codec, size: tuple[int, int]):
+def test_more_effort_costs_less(
+    codec: lic_models.Codec, size: tuple[int, int], short: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(device, "_short", lambda: short)
     x = photo(*size)
     costs = []
     for effort in (0, 1, 3, 6):
@@ -85,6 +89,7 @@ def test_tiles_are_refined_in_place(codec: lic_models.Codec):
 
 
 def test_blocks_lose_nothing(codec: lic_models.Codec, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(device, "_short", lambda: False)  # whose roundings would differ
     x = photo(128, 192)
     plain, whole = (codec.encode(x, QUALITY, effort=e) for e in (0, 3))
     monkeypatch.setattr(refine, "BLOCK", 4)

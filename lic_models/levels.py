@@ -9,7 +9,6 @@ integer biases linearly (`integer.py`).
 
 from __future__ import annotations
 
-import math
 import numbers
 from typing import Any
 
@@ -41,10 +40,9 @@ def level_from_quality(quality: object) -> int:
     """
     if isinstance(quality, bool) or not isinstance(quality, numbers.Real):
         raise ValueError(f"quality: found {quality!r}, allowed is a number from 1 to 100")
-    value = float(quality)
-    if not (math.isfinite(value) and 1 <= value <= 100):
+    if not 1 <= quality <= 100:  # type: ignore[operator]  # which NaN is not
         raise ValueError(f"quality: found {quality!r}, allowed is a number from 1 to 100")
-    return round(value * 100)
+    return round(float(quality) * 100)
 
 
 def lmbda(level: Any) -> Any:

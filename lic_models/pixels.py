@@ -22,7 +22,7 @@ def as_tensor(pixels: Pixels | Tensor) -> Tensor:
     Raises ValueError for another shape or type, or a float that is not in [0, 1].
     """
     if isinstance(pixels, Tensor):
-        found = pixels
+        found = pixels.detach()  # refinement runs backwards: not into the caller's graph
         good = found.dim() == 3 and found.shape[0] == 3 and found.is_floating_point()
     else:
         good = pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype in (np.uint8, np.uint16)

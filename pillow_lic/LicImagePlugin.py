@@ -320,15 +320,22 @@ class LicDecoder(ImageFile.PyDecoder):
 
 
 def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    _write(im, [im], fp)
+    _write([im], _options_of(im), fp)
 
 
 def _save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    more = im.encoderinfo.get("append_images") or ()
-    _write(im, _frames.each([im, *more]), fp)
+    options = _options_of(im)
+    _write(_frames.each([im, *(options.get("append_images") or ())]), options, fp)
 
 
-def _write(im: Image.Image, frames: Iterable[Image.Image], fp: IO[bytes]) -> None:
+def _options_of(im: Image.Image) -> dict[str, Any]:
+    """Take the options of this save off the image: they would stand before those of another
+    thread that saves it meanwhile, and stay."""
+    options, im.encoderinfo = im.encoderinfo, {}
+    return options
+
+
+def _write(frames: Iterable[Image.Image], options: dict[str, Any], fp: IO[bytes]) -> None:
     """Write frames; size, metadata and preview are those of the first."""
     metadata: dict[str, bytes] = {}
 
@@ -338,10 +345,14 @@ def _write(im: Image.Image, frames: Iterable[Image.Image], fp: IO[bytes]) -> Non
                 if not side:
                     raise ValueError(f"{name}: found 0, allowed is at least 1")
             if not number:
-                metadata.update(_options.metadata(im.encoderinfo, frame))
+                metadata.update(_options.metadata(options, frame))
             yield frame
 
-    data = _writing.file_of(_modes.pixels(checked()), metadata, im.encoderinfo)
+    pixels = _modes.pixels(checked())
+    channels = [each.shape[2] for each in pixels]
+    if channels[0] < 3 <= max(channels) and "icc_profile" not in options:
+        metadata.pop("i", None)  # a grey frame's does not describe what it becomes among others
+    data = _writing.file_of(pixels, metadata, options)
     fp.write(data)  # all at once: a save that fails has written nothing
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import os
 from typing import IO, TYPE_CHECKING
 
 from ._register import register
+from ._streams import seekable
 from .errors import LicError
 
 if TYPE_CHECKING:
@@ -39,10 +39,8 @@ def open(
         assert isinstance(image, LicImageFile)
     else:
         if not isinstance(fp, (str, bytes, os.PathLike)):  # as Image.open does
-            try:
-                fp.seek(0)
-            except (AttributeError, io.UnsupportedOperation):
-                fp = io.BytesIO(fp.read())
+            fp = seekable(fp)
+            fp.seek(0)
         image = LicImageFile(fp)
         try:
             image.select(region)

@@ -74,7 +74,7 @@ def translated(task: str) -> Iterator[None]:
         raise PayloadError(str(error)) from error
     except ImportError as error:
         raise ModelError(f"{task} needs a package that is missing: {error}") from error
-    except (RuntimeError, AssertionError, LookupError, TypeError) as error:
+    except (RuntimeError, AssertionError, LookupError, TypeError, ArithmeticError) as error:
         raise LicError(f"{task} failed: {type(error).__name__}: {error}") from error
 
 

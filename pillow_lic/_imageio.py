@@ -20,9 +20,13 @@ def register() -> None:
     ours = getattr(plugins, "known_plugins", None)
     if known is None or ours is None or ".lic" in known:
         return
-    ours[NAME] = plugins.PluginConfig(  # type: ignore[union-attr]
+    # First, before Pillow's, which would take bytes of 16 bits for 8: others' it leaves alone.
+    config = plugins.PluginConfig(  # type: ignore[union-attr]
         name=NAME, class_name="LicPlugin", module_name="pillow_lic.imageio_plugin"
     )
+    others = dict(ours)
+    ours.clear()
+    ours.update({NAME: config, **others})
     extension = extensions.FileExtension(  # type: ignore[union-attr]
         extension=".lic", priority=[NAME, "pillow"], name="Learned image compression"
     )

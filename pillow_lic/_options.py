@@ -120,7 +120,8 @@ def metadata(options: Mapping[str, Any], image: Image.Image) -> dict[str, bytes]
         icc = _as_bytes("icc_profile", inherited if described else None)
     exif = options.get("exif")
     if isinstance(exif, Image.Exif):
-        exif = exif.tobytes() if len(exif) else b""
+        exif = exif.tobytes()  # which has a header where there is nothing
+        exif = exif if len(exif) > len(Image.Exif().tobytes()) else b""
     xmp = options.get("xmp")
     if isinstance(xmp, str):
         xmp = xmp.encode()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Guess", "Target", "guess", "search", "wanted"]
 
 ENCODES_MAX = 8
-VALUE_MAX = 1e15  # of any target, far beyond every file
+VALUES = 1e-9, 1e15  # of any target, far beyond every file
 NAMES = ("target_size", "target_bpp", "target_psnr")
 
 JPEG_QUALITY = 50
@@ -63,8 +63,8 @@ def wanted(options: Mapping[str, Any], size: tuple[int, int], frames: int = 1) -
     [name] = given
     value = options[name]
     good = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not (good and 0 < value <= VALUE_MAX):  # which NaN is not
-        raise ValueError(f"{name}: found {value!r}, allowed is above 0, to {VALUE_MAX:g}")
+    if not (good and VALUES[0] <= value <= VALUES[1]):  # which NaN is not
+        raise ValueError(f"{name}: found {value!r}, allowed is {VALUES[0]:g} to {VALUES[1]:g}")
     if name == "target_psnr":
         return Target(name, float(value), 0.05)
     if name == "target_bpp":
@@ -83,6 +83,7 @@ def guess(target: Target, picture: Pixels, frames: int = 1) -> Guess:
     """Guess from a JPEG of the first of so many frames, (H, W, 3), uint8 or uint16."""
     import numpy as np
     from PIL import Image
+    from PIL.JpegImagePlugin import JpegImageFile
 
     height, width = picture.shape[:2]
     top, left = (max(side - JPEG_SIDE, 0) // 2 for side in (height, width))
@@ -96,7 +97,8 @@ def guess(target: Target, picture: Pixels, frames: int = 1) -> Guess:
         aim = math.log(target.value / (frames * height * width))
     else:
         constant, rise, share, bend = PSNR
-        with Image.open(file) as image:
+        file.seek(0)
+        with JpegImageFile(file) as image:  # ours: no bomb, however low the limit
             error = np.square(np.asarray(image, np.float32) - seen).mean()
         found = float(10 * np.log10(255**2 / max(error, 0.01)))
         aim = target.value

@@ -127,9 +127,16 @@ def _ancillary(fp: IO[bytes]) -> Iterator[str]:
     raise FormatError(f"ancillary parts: found more, allowed are {ANCILLARY_MAX}")
 
 
+def _pass(fp: IO[bytes], count: int) -> None:
+    try:
+        fp.seek(count, 1)
+    except ValueError as error:  # a mapped file does not go past its end
+        raise TruncatedError("image file is truncated: a part is longer than the rest") from error
+
+
 def _skip_ancillary(fp: IO[bytes], tag: str) -> None:
     length, _ = _read_length(fp, tag, METADATA_MAX)
-    fp.seek(length + CRC.size, 1)
+    _pass(fp, length + CRC.size)
 
 
 def _add(metadata: dict[str, bytes], tag: str, data: bytes) -> None:
@@ -189,7 +196,7 @@ def _skip_part(fp: IO[bytes], header: Header, tag: str, index: int = 0) -> None:
     if found != tag:
         _expect(fp, header, tag, index, found)  # raises
     length, _ = _read_length(fp, tag, _limit(header, tag, index))
-    fp.seek(length + CRC.size, 1)
+    _pass(fp, length + CRC.size)
 
 
 def _start(fp: IO[bytes], header: Header, *, skip: bool) -> tuple[dict[str, bytes], Timing | None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Collection, Iterator
 from types import EllipsisType
-from typing import Any, SupportsIndex
+from typing import IO, Any, SupportsIndex
 
 import numpy as np
 from imageio.core.request import URI_BYTES, InitializationError, Request
@@ -18,6 +18,7 @@ from imageio.core.v3_plugin_api import ImageProperties, PluginV3
 from PIL import Image
 
 from . import _codec, _options, _writing, container
+from ._streams import seekable
 from .header import SIGNATURE, Box
 
 __all__ = ["LicPlugin"]
@@ -32,8 +33,9 @@ class LicPlugin(PluginV3):
         super().__init__(request)
         self._written = False
         if request.mode.io_mode == "r":
-            file = request.get_file()
+            self._file = file = _seekable(request)
             if file.read(len(SIGNATURE)) != SIGNATURE:
+                file.seek(0)
                 raise InitializationError("not a .lic file: the signature differs")
             file.seek(0)
             self._header = container.read_header(file)
@@ -70,7 +72,7 @@ class LicPlugin(PluginV3):
 
     def _from(self, frame: int, region: object, device: str) -> Iterator[Any]:
         """Yield images from a frame on; other readers may move the file in between."""
-        head, file = self._header, self.request.get_file()
+        head, file = self._header, self._file
         box, size = self._where(region)
         _options.check_size(box, size)
         file.seek(self._start)
@@ -93,7 +95,7 @@ class LicPlugin(PluginV3):
 
     def _parts(self, frame: int, wanted: Collection[int] | None) -> Iterator[container.Parts]:
         """Read frames from one on, or some tiles of them, and leave the rest unchecked."""
-        file = self.request.get_file()
+        file = self._file
         file.seek(self._first)
         for _ in range(frame):
             container.skip_frame(file, self._header)
@@ -144,7 +146,7 @@ class LicPlugin(PluginV3):
         Of a sequence also loop, n_images and duration: of the frame at `index`, or all.
         """
         head, timing = self._header, self._timing
-        file = self.request.get_file()
+        file = self._file
         file.seek(self._start)
         names = {container.METADATA[k]: v for k, v in container.read_metadata(file).items()}
         found: dict[str, Any] = {
@@ -170,6 +172,17 @@ class LicPlugin(PluginV3):
         if not 0 <= frame < self._count:
             raise ValueError(f"index: found {index!r}, allowed is 0 to {self._count - 1}")
         return frame
+
+
+def _seekable(request: Request) -> IO[bytes]:
+    """Return what to read, seekable; raise InitializationError where looking would spend it."""
+    file: IO[bytes] = request.get_file()
+    found = seekable(file) if request.extension == ".lic" else file
+    try:
+        found.seek(0)
+    except (AttributeError, OSError) as error:  # for others to read, who come after
+        raise InitializationError("a stream that does not seek, of an unknown format") from error
+    return found
 
 
 def _checked(image: Any) -> Any:

@@ -16,7 +16,6 @@ the process that owns the device: with `num_workers`, call it on what the loader
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +29,7 @@ from lic_models.atomic import replacing
 from lic_models.codec import Coded
 
 from . import _codec, _options, container
+from ._streams import seekable
 from .container import Header, Parts
 from .header import MODEL_DEFAULT
 
@@ -61,10 +61,7 @@ class LicFile(NamedTuple):
         if not hasattr(source, "read"):
             found = type(source).__name__
             raise ValueError(f"source: found {found}, allowed are a path and an open binary file")
-        try:
-            source.seek(source.tell())
-        except (AttributeError, io.UnsupportedOperation):  # a pipe, or what a request brings
-            source = io.BytesIO(source.read())
+        source = seekable(source)
         header = container.read_header(source)
         return cls(header, container.read_parts(source, header))
 
@@ -80,7 +77,9 @@ def read(source: Source, *, device: str = "auto", region: Box | None = None) -> 
     with _codec.translated("decoding"):
         codec = _codec.codec_of(header, device)
         size = header.width, header.height
-        left, upper, right, lower = _options.inside(region, size) if region else (0, 0, *size)
+        left, upper, right, lower = (
+            (0, 0, *size) if region is None else _options.inside(region, size)
+        )
         _options.check_size((left, upper, right, lower), size)
         rgb = codec.decode_tensor(_coded(header, parts), (upper, left, lower, right))
         return _channels(rgb, header, parts, (left, upper, right, lower))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +64,28 @@ def test_bombs(monkeypatch: pytest.MonkeyPatch) -> None:
         iio.imread(data, extension=".lic")
     found = iio.imread(data, extension=".lic", region=(0, 0, 50, 50))
     assert found.shape == (50, 50, 3)
+
+
+def test_bytes_alone_keep_16_bits() -> None:
+    """Before Pillow's plugin gets them, which shows 8; others' bytes are left to it."""
+    pixels = np.full((24, 40, 3), 12345, np.uint16)
+    data = iio.imwrite("<bytes>", pixels, extension=".lic", **TINY)
+    assert iio.imread(data).dtype == iio.imread(io.BytesIO(data)).dtype == np.uint16
+    png = io.BytesIO()
+    picture().save(png, "PNG")
+    assert np.array_equal(iio.imread(png.getvalue()), np.asarray(picture()))
+
+
+def test_streams_that_do_not_seek() -> None:
+    """As imageio reads other formats from them."""
+    png = io.BytesIO()
+    picture().save(png, "PNG")
+    for data, known in ((lic(), {"extension": ".lic"}), (png.getvalue(), {})):
+        out, into = os.pipe()
+        with os.fdopen(into, "wb") as sink:
+            sink.write(data)
+        with os.fdopen(out, "rb") as pipe:
+            assert iio.imread(pipe, **known).shape == (24, 40, 3)  # type: ignore[call-overload]
 
 
 def test_metadata_and_previews(tmp_path: Path) -> None:

@@ -109,6 +109,15 @@ def test_a_preview_that_is_no_good_is_ignored(kind: str):
         image.load()
 
 
+@pytest.mark.filterwarnings("error")
+def test_previews_are_no_bombs(no_network: None, monkeypatch: pytest.MonkeyPatch):
+    """They have a limit of their own: no warning of others."""
+    image = opened(lic(picture("RGB", BIG), preview=64))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)
+    image.thumbnail((32, 32))
+    assert max(image.size) == 32
+
+
 @pytest.mark.parametrize("value", [15, 1025, "big", 2.5])
 def test_bad_values(value: object):
     with pytest.raises(ValueError, match="preview"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from samples import EXIF, ICC, XMP, distance, lic, opened, picture
 
 from pillow_lic import _modes, _options, container
@@ -94,6 +94,9 @@ def test_metadata_forms() -> None:
     exif[0x112] = 6
     for value in (EXIF, b"Exif\0\0" + EXIF, bytearray(EXIF), exif):
         assert opened(lic(exif=value)).getexif()[0x112] == 6
+    place = Image.Exif()
+    place.get_ifd(ExifTags.IFD.GPSInfo)[1] = "N"  # and nothing beside it
+    assert opened(lic(exif=place)).getexif().get_ifd(ExifTags.IFD.GPSInfo) == {1: "N"}
     assert opened(lic(xmp="é")).info["xmp"] == "é".encode()
     assert lic(exif=None, xmp="", icc_profile=b"") == lic(exif=Image.Exif()) == lic()
 
@@ -130,6 +133,18 @@ def test_save_leaves_the_callers_objects_alone() -> None:
     assert opened(lic(source, exif=exif, unknown_option=object())).mode == "RGBA"
     after = source.tobytes(), dict(source.info), source.getpalette("RGBA"), dict(exif)
     assert before == after
+
+
+def test_saves_of_one_image_at_once() -> None:
+    """As threads do: options of one save are not those of another, and do not stay."""
+    image, other = picture(), io.BytesIO()
+
+    def meanwhile() -> None:
+        image.save(other, "LIC", model="tiny", quality=90)
+
+    assert opened(lic(image, quality=10, on_tile=meanwhile)).info["quality"] == 10
+    assert Image.open(other).info["quality"] == 90
+    assert opened(lic(image)).info["quality"] == 75
 
 
 def test_deterministic() -> None:

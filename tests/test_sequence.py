@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from commands import TINY, run
 from PIL import Image, ImageFile, ImageOps, ImageSequence
-from samples import EXIF, distance, opened, picture, split
+from samples import EXIF, ICC, distance, opened, picture, split
 
 import pillow_lic
 from pillow_lic import _timing, container, errors, tensors
@@ -98,6 +98,17 @@ def test_frames_of_other_kinds_are_made_alike():
     assert image.getchannel("A").tobytes() == rgba.getchannel("A").tobytes()
     with pytest.raises(ValueError, match="frames: found sizes"):
         saved([grey, picture("L", (40, 30))])
+
+
+@pytest.mark.parametrize("more", ["L", "RGB"])
+def test_a_grey_profile_is_of_grey_frames(more: str):
+    """Among colours the frame it came with is no longer grey."""
+    grey = picture("L", SIZE)
+    grey.info["icc_profile"] = ICC
+    image = opened(saved([grey, picture(more, SIZE)]))
+    assert (image.mode, image.info.get("icc_profile")) == (more, ICC if more == "L" else None)
+    given = opened(saved([grey, picture(more, SIZE)], icc_profile=ICC))
+    assert given.info["icc_profile"] == ICC
 
 
 def test_one_frame_is_a_still():

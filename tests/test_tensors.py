@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,10 @@ def test_read(mode: str, tmp_path: Path):
     found = tensors.read(path)
     assert found.shape == (MODES[mode], 90, 150)
     assert apart(found, pixels(opened(data))) == 0
-    part = tensors.read(io.BytesIO(data), region=(70, 20, 140, 25))
-    assert apart(part, found[:, 20:25, 70:140]) <= 1
+    region = 70, 20, 140, 25
+    for box in (region, np.array(region)):
+        part = tensors.read(io.BytesIO(data), region=box)  # type: ignore[arg-type]
+        assert apart(part, found[:, 20:25, 70:140]) <= 1
 
 
 def test_batches(tmp_path: Path):
@@ -77,6 +80,17 @@ def test_write(kind: str, tmp_path: Path):
     with Image.open(tmp_path / "a.lic") as image:
         assert (image.mode, image.size, image.info["quality"]) == ("RGB", (70, 50), 60)
         assert apart(pixels(image), tensors.read(tmp_path / "a.lic")) == 0
+
+
+def test_writing_leaves_the_callers_graph_alone():
+    """Effort runs backwards: through its own latents, not on into what made the picture."""
+    gain = torch.nn.Parameter(torch.ones(3, 1, 1))
+    x = photo(64, 64) * gain
+    loss = x.square().sum()
+    tensors.write(io.BytesIO(), x, model="tiny", effort=1)
+    assert gain.grad is None
+    loss.backward()  # the graph is still there
+    assert gain.grad is not None
 
 
 def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -120,8 +134,9 @@ def test_errors(tmp_path: Path):
         tensors.read(io.BytesIO(data[:-1]))
     with pytest.raises(errors.FormatError, match="signature"):
         tensors.read(io.BytesIO(b"x" * 40))
-    with pytest.raises(ValueError, match="region"):
-        tensors.read(io.BytesIO(data), region=(0, 0, 71, 1))
+    for region in ((0, 0, 71, 1), ()):
+        with pytest.raises(ValueError, match="region"):
+            tensors.read(io.BytesIO(data), region=region)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="folder"):
         tensors.LicFolder(tmp_path)
     for name in ("._a.lic", ".a.0123abcd.lic", "a.txt"):
@@ -156,5 +171,10 @@ def test_streams_that_cannot_seek():
             self.read = io.BytesIO(data).read
 
     want = tensors.read(io.BytesIO(data))
+    out, into = os.pipe()
+    with os.fdopen(into, "wb") as sink:
+        sink.write(data)
+    with os.fdopen(out, "rb") as pipe:  # whose `tell` fails, too
+        assert torch.equal(tensors.read(pipe), want)
     assert torch.equal(tensors.read(Pipe(data)), want)
     assert torch.equal(tensors.read(Bare()), want)  # type: ignore[arg-type]

@@ -37,8 +37,9 @@ import lic_models
 from . import contexts
 from .codec import Codec
 from .integer import IntConv2d, smooth_magnitude
+from .refusals import refusing
 from .train.data import find, read
-from .tunes import PLAIN
+from .tunes import PLAIN, known
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -238,8 +239,11 @@ def main(
         return
     if folder is None:
         raise typer.BadParameter("a folder of photos is needed")
-    level = lic_models.level_from_quality(quality)
-    paths = find([folder])[:limit]
+    with refusing():
+        known(tune)
+        lic_models.model_name(model)
+        level = lic_models.level_from_quality(quality)
+        paths = find([folder])[:limit]
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         common: dict[str, Any] = {"model": model, "tune": tune, "level": level}

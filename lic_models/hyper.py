@@ -36,6 +36,10 @@ class Widths:
 
     M: int = 320
 
+    def __post_init__(self) -> None:
+        if sum(self.groups) != self.M:
+            raise ValueError(f"groups: found {self.groups}, allowed are such that sum to {self.M}")
+
     @property
     def groups(self) -> tuple[int, ...]:
         """Channels of y that share a coding step."""

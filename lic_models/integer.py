@@ -34,6 +34,7 @@ __all__ = [
     "exact_dtype",
     "level_lerp",
     "magnitude",
+    "odd",
     "round_ste",
     "saturate",
 ]
@@ -55,6 +56,13 @@ def round_ste(x: Tensor) -> Tensor:
 def _floor(x: Tensor) -> Tensor:
     """Round down, with the gradient of the identity where one is asked for."""
     return x + (x.floor() - x).detach() if x.requires_grad else x.floor_()
+
+
+def odd(kernel: int) -> int:
+    """Return a kernel size that has a middle; ValueError for another."""
+    if kernel % 2 == 0:
+        raise ValueError(f"kernel: found {kernel}, allowed are odd sizes")
+    return kernel
 
 
 class _ClampInward(torch.autograd.Function):
@@ -170,7 +178,7 @@ class IntConv2d(nn.Module):
         self.kernel, self.lo, self.hi, self.frac_out = kernel, lo, hi, frac_out
         self.inward = inward
         self.loose = False  # whether training leaves out all rounding
-        self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, odd(kernel), kernel))
         self.bias = nn.Parameter(torch.zeros(ANCHORS, outputs))
         nn.init.kaiming_normal_(self.weight)
         self.mask: Tensor | None

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .integer import level_lerp
+from .integer import level_lerp, odd
 from .levels import ANCHORS
 
 __all__ = [
@@ -27,13 +27,13 @@ CHAIN = (5, 3, 3, 3)  # kernels of strided convolutions that ship, image first
 
 def down(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
     """Convolution of stride 2; (B, C, H, W) to (B, C', H/2, W/2)."""
-    return nn.Conv2d(inputs, outputs, kernel, stride=2, padding=(kernel - 1) // 2)
+    return nn.Conv2d(inputs, outputs, odd(kernel), stride=2, padding=kernel // 2)
 
 
 def up(inputs: int, outputs: int, kernel: int) -> nn.ConvTranspose2d:
     """Transposed convolution of stride 2; (B, C, H, W) to (B, C', 2H, 2W)."""
     return nn.ConvTranspose2d(
-        inputs, outputs, kernel, stride=2, padding=(kernel - 1) // 2, output_padding=kernel % 2
+        inputs, outputs, odd(kernel), stride=2, padding=kernel // 2, output_padding=1
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +38,7 @@ CARRYING = ".convs.", 4  # strided ones, whose rounding is in every pixel: digit
 KINDS = {"weight": torch.int16, "bias": torch.int32, "shift": torch.uint8}
 STORED = frozenset({torch.float16, torch.float32, *KINDS.values()})
 CONFIG_MAX = 4096  # of a width or a count in a configuration
+GROUPS = "groups"  # the one list in a configuration that is as long as it likes
 
 
 class Found(NamedTuple):
@@ -177,12 +179,22 @@ def _config(text: str, cls: type[Model]) -> Any:
     values = json.loads(text)
     if not isinstance(values, dict):
         raise ValueError(f"found {text[:40]!r}, allowed is an object")
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    shipped = asdict(cls.configs["shipped"])
+    if values.keys() != shipped.keys():  # none comes from this release: others may differ there
+        odd = sorted(values.keys() ^ shipped.keys())[:4]
+        raise ValueError(f"keys: found others than the model has, such as {odd}")
     for key, value in values.items():
-        numbers = value if isinstance(value, tuple) else (value,)
-        if not all(isinstance(n, int) and 0 <= n <= CONFIG_MAX for n in numbers):
-            raise ValueError(f"{key}: found {value!r}, allowed are 0 to {CONFIG_MAX}")
-    return cls.configure(**values)
+        counts = isinstance(value, list), isinstance(shipped[key], tuple)
+        numbers = value if counts[0] else [value]
+        if counts[0] is not counts[1] or not all(
+            type(n) is int and 0 <= n <= CONFIG_MAX for n in numbers
+        ):
+            kind = "a list of numbers" if counts[1] else "a number"
+            raise ValueError(f"{key}: found {value!r}, allowed is {kind} from 0 to {CONFIG_MAX}")
+        if counts[1] and key != GROUPS and len(value) != len(shipped[key]):
+            allowed = len(shipped[key])
+            raise ValueError(f"{key}: found {len(value)} numbers, allowed are {allowed}")
+    return cls.configure(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
 def _expected(model: Model) -> dict[str, tuple[int, ...]]:

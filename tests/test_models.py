@@ -341,10 +341,17 @@ def test_weights_of_other_types_are_refused(tmp_path):
         ("[" * 100_000, "config"),
         ({"M": -5}, "M: found -5"),
         ({"M": 2**33}, "M: found 8589934592"),
-        ({"M": 4096}, "found shape"),
+        ({"features": 4096}, "found shape"),
         ({"M": "wide"}, "M: found 'wide'"),
-        ({"depth": 3}, "depth"),
-        ({"hidden": []}, "config"),
+        ({"M": True}, "M: found True, allowed is a number"),
+        ({"M": [16]}, "M: found .16., allowed is a number"),
+        ({"depth": 3}, "keys: .*depth"),
+        ("{}", "keys: .*M"),
+        ({"hidden": []}, "hidden: found 0 numbers, allowed are 2"),
+        ({"hidden": 12}, "hidden: found 12, allowed is a list"),
+        ({"groups": [4, 8]}, "groups: .*allowed are such that sum to 16"),
+        ({"spatial": [4, 8]}, "kernel: found 4, allowed are odd"),
+        ({"kernels": [4, 3, 3, 3]}, "kernel: found 4, allowed are odd"),
         ({"units": 9}, "reach"),
     ],
 )
@@ -371,7 +378,8 @@ def test_weights_are_numbers(tmp_path):
     with pytest.raises(WeightsError, match=r"gain\.log"):
         weights.export(model, tmp_path, generation=1, notes={})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model, "config_dict", lambda: {"M": 0.5})
+        config = {**model.config_dict(), "M": 0.5}
+        patch.setattr(model, "config_dict", lambda: config)
         with pytest.raises(WeightsError, match=r"M: found 0\.5"):
             weights.export(model, tmp_path, generation=1, notes={})
     assert not list(tmp_path.iterdir())

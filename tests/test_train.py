@@ -88,7 +88,7 @@ def test_resuming_with_other_options(photos: Path, tmp_path: Path):
     """What the state of the optimisers depends on stays; how long, how fast and what on may not."""
     common = ("fit", "tiny", "--data", photos, "--out", tmp_path, "--patch", 64, "--batch", 1)
     run(*common, "--minutes", 0.01)
-    more = ("--minutes", 0.01, "--rate", 1e-4, "--seed", 3)
+    more = ("--minutes", 0.03, "--rate", 1e-4, "--seed", 3)
     run(*common, *more)
     for option, found in (
         (("--entropy", 9), "entropy: found 9.0, allowed to go on is 4.0"),
@@ -355,9 +355,46 @@ def test_weights_for_a_tune(photos: Path, tmp_path: Path):
     with (tmp_path / "log.csv").open() as file:
         row = next(csv.DictReader(file))
     assert 0 < float(row["ms-ssim500"]) < float(row["ms-ssim10000"])
-    run("export", "tiny", tmp_path / "checkpoint.pt", "--tune", "ms-ssim", "--folder", tmp_path)
+    checkpoint = tmp_path / "checkpoint.pt"
+    export = ("export", "tiny", checkpoint, "--folder", tmp_path)
+    assert "found psnr, allowed is ms-ssim" in refusal(*export, "--tune", "psnr")
+    run(*export)
     [path] = tmp_path.glob("*.safetensors")
     assert path.name.startswith("tiny.ms-ssim-1-")
+    run("average", tmp_path / "mean.pt", checkpoint, checkpoint)
+    mean = torch.load(tmp_path / "mean.pt", weights_only=True)
+    assert mean["options"]["tune"] == "ms-ssim"
+    mean["options"]["tune"] = "psnr"
+    torch.save(mean, tmp_path / "mean.pt")
+    assert "one model and tune" in refusal(
+        "average", tmp_path / "both.pt", checkpoint, tmp_path / "mean.pt"
+    )
+
+
+def test_files_that_are_no_checkpoints(photos: Path, tmp_path: Path):
+    """One line says so, and a picture is no reason to run what is in it."""
+    common = ("fit", "tiny", "--data", photos, "--patch", 64, "--batch", 1, "--minutes", 0.01)
+    run(*common, "--out", tmp_path / "run")
+    good, photo, none = tmp_path / "run" / "checkpoint.pt", photos / "0.png", tmp_path / "none.pt"
+    to = ("--folder", tmp_path / "weights")
+    mean = tmp_path / "mean.pt"
+    for arguments, problem in (
+        (("export", "tiny", none, *to), "No such file"),
+        (("export", "tiny", photo, *to), "0.png: found no checkpoint of `fit`"),
+        (("export", "balle2017", good, *to), "found weights that do not fit balle2017"),
+        (("average", mean, good, photo), "0.png: found no checkpoint of `fit`"),
+        ((*common, "--out", tmp_path / "b", "--start", none), "No such file"),
+        ((*common, "--out", tmp_path / "b", "--transforms", photo), "found no checkpoint"),
+        ((*common, "--out", photo), "exists"),
+        ((*common, "--out", tmp_path / "b", "--device", "foo"), "found foo, allowed is auto"),
+        (("fit", "balle2017", *common[2:], "--out", tmp_path / "run"), "model: found balle2017"),
+    ):
+        found = refusal(*arguments)
+        assert problem.replace(" ", "") in found.replace(" ", ""), arguments
+    assert not mean.exists()
+    assert not (tmp_path / "weights").exists()
+    with pytest.warns(UserWarning, match="minutes: found 0.01, but"):
+        run(*common, "--out", tmp_path / "run")
 
 
 def test_what_fits_is_taken():

@@ -1,7 +1,7 @@
 """Command line of training: one command per stage.
 
 python -m lic_models.train fit elic --data photos/ --out runs/elic --minutes 120
-python -m lic_models.train export elic runs/elic/checkpoint.pt
+python -m lic_models.train export elic runs/elic/checkpoint.pt --folder my-weights
 torchrun --nproc-per-node 4 -m -- lic_models.train fit elic ...      several GPUs
 (the bare -- keeps torchrun from taking --start for an option of its own)
 """
@@ -20,10 +20,11 @@ from .. import registry, tunes, weights
 from ..atomic import replacing
 from ..base import Model
 from ..channelnorm import ChannelNorm
-from ..errors import UnknownModel
 from ..gdn import GDN, GdnAnalysis
 from ..layers import Attention, Branch, Residuals
+from ..refusals import refusing
 from ..tunes import PLAIN
+from . import checkpoints as files
 from .adversarial import AdversarialObjective
 from .data import Photos, find, readable
 from .imitation import ImitationObjective, inherited
@@ -33,7 +34,6 @@ from .objective import TRANSFORMS, Objective
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
-WEIGHTS = Path(__file__).parents[1] / "weights"
 BLOCKS = (Attention, Branch, ChannelNorm, GDN, Residuals)  # what compiling pays for
 HELD_OUT = 8  # photos that are never trained on, for the log's figures
 
@@ -41,24 +41,26 @@ HELD_OUT = 8  # photos that are never trained on, for the log's figures
 def _device(name: str) -> torch.device:
     if name == "auto":
         name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    try:
+        return torch.zeros(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        problem = f"found {name}, allowed is auto, cpu or one at hand"
+        raise typer.BadParameter(problem, param_hint="device") from error
 
 
 def _class(model: str) -> type[Any]:
-    try:
-        return registry.lookup(model)
-    except UnknownModel as error:
-        raise typer.BadParameter(str(error)) from error
+    with refusing():
+        found = registry.lookup(model)
+    return found
 
 
-def _known(tune: str) -> str:
-    try:
-        return tunes.known(tune)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+def _known(tune: str | None) -> str | None:
+    with refusing():
+        found = None if tune is None else tunes.known(tune)
+    return found
 
 
-_Tune = Annotated[str, typer.Option(callback=_known, help="What weights are for: psnr or ms-ssim.")]
+_Tune = typer.Option(callback=_known, help="What weights are for: psnr or ms-ssim.")
 
 
 @app.command("fit")
@@ -83,9 +85,11 @@ def fit_command(
         str | None, typer.Option(help="Model whose installed weights to imitate stage by stage.")
     ] = None,
     rate_only: Annotated[bool, typer.Option(help="Train all but the transforms.")] = False,
-    tune: _Tune = PLAIN,
+    tune: Annotated[str, _Tune] = PLAIN,
     adversarial: Annotated[bool, typer.Option(help="Against a discriminator, as HiFiC.")] = False,
-    precise: Annotated[bool, typer.Option(help="float32 throughout: slower, for the end.")] = False,
+    precise: Annotated[
+        bool, typer.Option(help="float32 throughout: for high qualities, and old processors.")
+    ] = False,
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile blocks, which needs a C++ compiler: faster.")
     ] = False,
@@ -140,6 +144,8 @@ def fit_command(
     if (fitting or reorder) and start is not None:
         raise typer.BadParameter("found with --start", param_hint="fitting, reorder")
     cls = _class(model)
+    with refusing("out"):
+        out.mkdir(parents=True, exist_ok=True)
     if threads:
         torch.set_num_threads(threads)
     torch.backends.cudnn.allow_tf32 = False  # integers need more, and so does what is precise
@@ -148,7 +154,7 @@ def fit_command(
         torch.distributed.init_process_group()
     torch.backends.cudnn.benchmark = True
     torch.manual_seed(seed)
-    try:
+    with refusing("data"):
         paths = find(data)
         held = paths[:: max(2, len(paths) // HELD_OUT)][:HELD_OUT]
         photos = Photos([p for p in paths if p not in held], patch, where)
@@ -158,13 +164,12 @@ def fit_command(
             raise ValueError(
                 f"data: found no photo of at least 64 x 64 pixels in {len(held)} held out"
             )
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="data") from error
     network = cls(cls.configure()).to(where)
     taught: Model | None = None
     known: dict[str, torch.Tensor] = {}
     if transforms is not None:
-        other = _state(transforms)
+        with refusing("transforms"):
+            other = files.averaged(transforms)
         known = {k: v for k, v in other.items() if k.partition(".")[0] in TRANSFORMS}
         if fitting:
             known = fits(network, other)
@@ -174,10 +179,13 @@ def fit_command(
                 )
     elif teacher is not None:
         taught = _class(teacher)(_class(teacher).configure()).to(where)
-        taught.load_state_dict(weights.thaw(weights.find(teacher).path))
+        with refusing("teacher"):
+            path = weights.find(teacher).path
+            files.adopt(taught, weights.thaw(path), path)
         known = inherited(network, taught)
     if start is not None:
-        network.load_state_dict(_state(start))
+        with refusing("start"):
+            files.adopt(network, files.averaged(start), start)
     else:
         images = photos.batch(64, np.random.default_rng(seed))
         if reorder:
@@ -208,10 +216,8 @@ def fit_command(
         seed=seed,
     )
     if taught is not None:
-        try:
+        with refusing("teacher"):
             objective: Objective = ImitationObjective(network, taught, precise)
-        except ValueError as error:
-            raise typer.BadParameter(str(error), param_hint="teacher") from error
     elif adversarial:
         objective = AdversarialObjective(network, precise)
     else:
@@ -233,11 +239,15 @@ def average(
 
     What they learned stays, and the noise of either goes (Wortsman et al., 2022).
     """
-    states = [torch.load(each, map_location="cpu", weights_only=True) for each in checkpoints]
+    with refusing("CHECKPOINTS"):
+        states = [files.read(each) for each in checkpoints]
     shapes = [{name: tuple(t.shape) for name, t in state["average"].items()} for state in states]
-    if len(states) < 2 or any(each != shapes[0] for each in shapes):
+    options = [state.get("options", {}) for state in states]
+    kinds = [[each.get(name) for name in ("model", "tune")] for each in options]
+    if len(states) < 2 or any(each != found[0] for found in (shapes, kinds) for each in found):
         raise typer.BadParameter(
-            f"found {len(states)}, allowed are two or more of one model", param_hint="CHECKPOINTS"
+            f"found {len(states)}, allowed are two or more of one model and tune",
+            param_hint="CHECKPOINTS",
         )
     mean = {
         name: torch.stack([state["average"][name].double() for state in states]).mean(0).to(t.dtype)
@@ -245,48 +255,47 @@ def average(
     }
     spent = {key: sum(state[key] for state in states) for key in ("step", "elapsed")}
     with replacing(out) as part:
-        torch.save({"average": mean, **spent}, part)
+        torch.save({"average": mean, **spent, "options": options[0]}, part)
 
 
 @app.command()
 def export(
     model: Annotated[str, typer.Argument(help="A registered model name.")],
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of `fit`.")],
-    folder: Annotated[Path, typer.Option(help="Where to write the weights.")] = WEIGHTS,
+    folder: Annotated[
+        Path, typer.Option(help="Where to write the weights, found by LIC_WEIGHTS_PATH later.")
+    ],
     generation: Annotated[
         int | None,
         typer.Option(min=1, help="The highest is used; by default one more than is installed."),
     ] = None,
     notes: Annotated[str, typer.Option(help="How they were made; kept in the file.")] = "",
-    tune: _Tune = PLAIN,
+    tune: Annotated[str | None, _Tune] = None,
     digits: Annotated[
         int, typer.Option(min=4, max=10, help="Binary ones of 16-bit floats; 4 pack best.")
     ] = 10,
 ) -> None:
-    """Write the averaged weights of a checkpoint as integers and 16-bit floats."""
+    """Write the averaged weights of a checkpoint as integers and 16-bit floats.
+
+    They are for what they were trained for, which is all that --tune can say.
+    """
     cls = _class(model)
     network = cls(cls.configure())
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    network.load_state_dict(state["average"])
+    with refusing("CHECKPOINT"):
+        state = files.read(checkpoint)
+        files.adopt(network, state["average"], checkpoint)
+    trained = state.get("options", {}).get("tune", tune or PLAIN)
+    if tune not in (None, trained):
+        raise typer.BadParameter(f"found {tune}, allowed is {trained}", param_hint="tune")
     history = f"{state['step']} steps in {state['elapsed'] / 60:.0f} minutes. {notes}".strip()
     if digits < 10:
         weights.shorten(network, digits)
     if generation is None:
-        before = [f.generation for f in weights.installed(model, folder) if f.tune == tune]
+        before = [f.generation for f in weights.installed(model, folder) if f.tune == trained]
         generation = max(before, default=0) + 1
     told = {"notes": history}
-    found = weights.export(network, folder, generation=generation, notes=told, tune=tune)
+    found = weights.export(network, folder, generation=generation, notes=told, tune=trained)
     typer.echo(f"{found.path} {found.path.stat().st_size} bytes")
-
-
-def _state(path: Path) -> dict[str, torch.Tensor]:
-    """Averaged weights of a checkpoint, or those of an exported file."""
-    if path.suffix == ".safetensors":
-        return weights.thaw(path)
-    state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)[
-        "average"
-    ]
-    return state
 
 
 def _middle(image: torch.Tensor, most: int) -> torch.Tensor:

@@ -6,6 +6,7 @@ import csv
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from ..atomic import replacing
 from ..levels import LEVEL_MAX, LEVEL_MIN
 from ..tunes import TUNES
 from .adversarial import AdversarialObjective
+from .checkpoints import read
 from .data import Photos
 from .muon import Muon
 from .objective import TRANSFORMS, Objective
@@ -303,6 +305,7 @@ class _Run:
     def options(self) -> dict[str, Any]:
         """What a run cannot change on its way."""
         return {
+            "model": self.objective.model.name,
             "objective": type(self.objective).__name__,
             "tune": self.objective.tune,
             "rate_only": self.objective.rate_only,
@@ -311,7 +314,7 @@ class _Run:
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint; raises OtherOptions if this run is of another kind."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read(path)
         before = state.get("options", {})
         for name, value in self.options().items():
             if before.get(name, value) != value:
@@ -334,12 +337,11 @@ def fit(
 ) -> Path:
     """Train until the time is up; returns the checkpoint. Resumes if the folder has one.
 
-    Raises OtherOptions if that was of another kind.
+    Raises OtherOptions if that was of another kind, ValueError if it is none.
     """
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     if world > 1 and isinstance(objective, AdversarialObjective):
         raise ValueError(f"adversarial training: found {world} processes, allowed is 1")
-    folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
     run = _Run(objective, settings)
     if checkpoint.exists():
@@ -350,6 +352,9 @@ def fit(
     random = np.random.default_rng((settings.seed, rank, run.step))
     torch.manual_seed(settings.seed + run.step * world + rank)
     budget = settings.minutes * 60
+    if rank == 0 and run.elapsed >= budget:
+        done = f"{run.elapsed / 60:.3g} minutes are done"
+        warnings.warn(f"minutes: found {settings.minutes:g}, but {done}", stacklevel=2)
     last = time.monotonic()
     began = last - run.elapsed
     show = tqdm(total=round(budget), initial=round(run.elapsed), unit="s", disable=rank > 0)

@@ -12,7 +12,7 @@ from .decoder import Decoded
 from .errors import WeightsNotFoundError
 from .layers import shuffle
 from .steps import SAMPLE, STRIDE
-from .weights import LEVELS
+from .weights import LEVELS, Model
 
 Floats = npt.NDArray[np.float32]
 
@@ -20,11 +20,8 @@ Floats = npt.NDArray[np.float32]
 class Synthesis:
     """The operations of section 2, on the tensors of one model at one level."""
 
-    def __init__(
-        self, config: dict[str, Any], tensors: dict[str, npt.NDArray[Any]], level: int
-    ) -> None:
-        self.config = config
-        self.tensors = tensors
+    def __init__(self, model: Model, level: int) -> None:
+        self.config, self.tensors, self.label = model.config, model.tensors, model.label
         self.n = min((level - 100) // 1100, 8)
         self.t = (level - 100 - 1100 * self.n) / 1100
 
@@ -32,10 +29,11 @@ class Synthesis:
         """Return a tensor of this shape, in which None stands for any size."""
         found = self.tensors.get(name)
         if found is None:
-            raise WeightsNotFoundError(f"{name}: missing")
+            raise WeightsNotFoundError(f"{self.label}: {name}: missing")
         sizes = zip(found.shape, shape, strict=False)
         if found.ndim != len(shape) or any(want not in (None, size) for size, want in sizes):
-            raise WeightsNotFoundError(f"{name}: shape {found.shape} found, {shape} wanted")
+            problem = f"{name}: shape {found.shape} found, {shape} wanted"
+            raise WeightsNotFoundError(f"{self.label}: {problem}")
         return found.astype(np.float32)
 
     def conv(self, name: str, x: Floats) -> Floats:
@@ -220,7 +218,7 @@ def pixels(decoded: Decoded, frame: int = 0) -> npt.NDArray[Any]:
         y = latents["y"]
         top, left = edge * (number // columns), edge * (number % columns)
         latent[:, top : top + y.shape[1], left : left + y.shape[2]] = y / 16
-    full = Synthesis(model.config, model.tensors, header.level)(model.name, latent)
+    full = Synthesis(model, header.level)(model.name, latent)
     white = np.float32(2**header.depth - 1)
     kind = np.dtype(f"u{header.depth // 8}")
     image = np.rint(np.clip(full[:, : header.height, : header.width], 0, 1) * white)

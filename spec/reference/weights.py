@@ -26,6 +26,24 @@ DTYPES = {
 }
 LEVELS = 10
 SHIFT_MAX = 30
+COUNT_MAX = 4096  # of a number in a configuration
+
+_HYPER = {"M", "Z", "hyper", "features"}
+_GDN = _HYPER | {"N"}
+_ELIC = _HYPER | {"groups", "context", "spatial", "hidden", "widths", "kernels", "blocks", "units"}
+KEYS = {
+    "tiny": _ELIC,
+    "balle2017": {"M", "N"},
+    "balle2018": _GDN,
+    "minnen2018": _GDN | {"context", "hidden"},
+    "cheng2020": _HYPER | {"context", "hidden", "widths", "units"},
+    "minnen2020": _GDN | {"context", "hidden", "slices", "support", "lrp"},
+    "hific": _HYPER | {"hidden", "widths", "beside", "head", "kernels", "blocks", "units"},
+    "checkerboard": _GDN | {"context", "hidden"},
+    "elic": _ELIC,
+}
+LISTS = {"hidden": 2, "groups": None, "spatial": 2, "widths": 3, "beside": 4, "head": 2}
+LISTS |= {"kernels": 4}
 
 
 @dataclass
@@ -34,6 +52,7 @@ class Model:
     config: dict[str, Any]
     layers: dict[str, Layer]
     tensors: dict[str, npt.NDArray[Any]]
+    label: str  # for messages: model and fingerprint
 
 
 def read_safetensors(data: bytes) -> tuple[dict[str, str], dict[str, npt.NDArray[Any]]]:
@@ -69,6 +88,27 @@ def fingerprint(model: str, config: str, tensors: dict[str, npt.NDArray[Any]]) -
         add(",".join(map(str, tensor.shape)).encode("ascii"))
         add(tensor.tobytes())
     return digest.digest()[:8]
+
+
+def configuration(model: str, text: str) -> dict[str, Any]:
+    """Return a configuration that keeps the rules of models.md, section 2, or raise ValueError."""
+    config = json.loads(text)
+    if not isinstance(config, dict) or set(config) != KEYS[model]:
+        raise ValueError(f"config: the keys of {model} wanted")
+    for key, value in config.items():
+        numbers = value if key in LISTS else [value]
+        if not isinstance(numbers, list) or len(numbers) != (LISTS.get(key, 1) or len(numbers)):
+            raise ValueError(f"{key}: {value} found, {LISTS[key] or 'some'} numbers wanted")
+        if not all(type(number) is int and 0 <= number <= COUNT_MAX for number in numbers):
+            raise ValueError(f"{key}: {value} found, 0 to {COUNT_MAX} wanted")
+    if sum(config.get("groups", [config["M"]])) != config["M"]:
+        raise ValueError(f"groups: {config['groups']} found, a sum of {config['M']} wanted")
+    if "slices" in config and (not config["slices"] or config["M"] % config["slices"]):
+        raise ValueError(f"slices: {config['slices']} found, a part of {config['M']} wanted")
+    kernels = [*config.get("kernels", []), *config.get("spatial", [])[:1]]
+    if not all(kernel % 2 for kernel in kernels):
+        raise ValueError(f"kernels: {kernels} found, odd ones wanted")
+    return config
 
 
 def integer_layers(
@@ -108,8 +148,8 @@ def find(folder: Path, model_id: int, wanted: bytes) -> Model:
             raise ValueError(f"they are of the model {metadata['model']}")
         if fingerprint(model, metadata["config"], tensors) != wanted:
             raise ValueError("the contents do not fit the fingerprint")
-        config = json.loads(metadata["config"])
+        config = configuration(model, metadata["config"])
         layers = integer_layers(model, config, tensors)
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsNotFoundError(f"{label}: {paths[0]} is damaged: {error!r}") from error
-    return Model(model, config, layers, tensors)
+    return Model(model, config, layers, tensors, label)

@@ -34,6 +34,7 @@ __all__ = [
 
 METADATA = {"i": "icc_profile", "e": "exif", "x": "xmp"}
 PREVIEW = "p"
+CRITICAL = "FAT"  # tags that a reader has to know, in the order of a file
 ANCILLARY = {**METADATA, PREVIEW: "preview"}  # in writing order
 METADATA_MAX = 64 << 20
 ANCILLARY_MAX = 1024  # parts, unknown ones among them
@@ -77,8 +78,9 @@ def _read_tag(fp: IO[bytes]) -> str:
     if raw and not raw.isalpha():
         raise FormatError(f"tag: found byte {raw.hex()}, allowed is an ASCII letter")
     tag = raw.decode("ascii")
-    if tag.isupper() and tag not in "AFT":
-        raise FormatError(f"part {tag}: found an unknown critical part, known are A, F and T")
+    if tag.isupper() and tag not in CRITICAL:
+        known = ", ".join(CRITICAL)
+        raise FormatError(f"part {tag}: found an unknown critical part, known are {known}")
     return tag
 
 
@@ -311,6 +313,8 @@ def write_frames(
     """Yield a file piece by piece, frame by frame; ValueError if it would not be a valid one."""
     if (timing is None) is header.sequence:
         raise ValueError(f"timing: found {timing}, needed if and only if it is a sequence")
+    if unknown := metadata.keys() - ANCILLARY.keys():
+        raise ValueError(f"metadata: found {sorted(unknown)}, allowed are {list(ANCILLARY)}")
     data = [header.pack()]
     data += [
         _pack(header, tag, metadata[tag], ANCILLARY[tag]) for tag in ANCILLARY if tag in metadata

@@ -20,6 +20,9 @@ from vector_bad import Bad, bad
 from vector_good import Good, good
 from vector_read import latents_sha256, read
 
+from pillow_lic import tensors
+from pillow_lic.header import Header
+
 SPEC = Path(__file__).parent.parent / "spec"
 FOLDER = SPEC / "vectors"
 HEAD = "# Made by tests/make_vectors.py; the keys are explained in ../README.md.\n"
@@ -29,11 +32,19 @@ def _table(values: dict[str, object]) -> str:
     return "\n".join(["[[vector]]", *(f"{k} = {json.dumps(v)}" for k, v in values.items())])
 
 
+def _pixels(data: bytes, header: Header) -> Image.Image:
+    if header.depth == 16:  # Pillow has grey only: the channels go one below another
+        planes = tensors.read(io.BytesIO(data), device="cpu").numpy()
+        return Image.fromarray(planes.reshape(-1, header.width))
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return Image.frombytes(image.mode, image.size, image.tobytes())
+
+
 def _good(vector: Good) -> dict[str, object]:
     header, frames = read(vector.data)
-    image = Image.open(io.BytesIO(vector.data))
-    image.load()
-    Image.frombytes(image.mode, image.size, image.tobytes()).save(FOLDER / f"{vector.name}.png")
+    timing = frames[0].timing
+    _pixels(vector.data, header).save(FOLDER / f"{vector.name}.png")
     return {
         "expect": "ok",
         "model": header.model_name,
@@ -41,8 +52,10 @@ def _good(vector: Good) -> dict[str, object]:
         "width": header.width,
         "height": header.height,
         "mode": header.mode,
+        "depth": header.depth,
         "level": header.level,
         "tile": header.tile,
+        **(timing._asdict() if timing else {}),
         **{f"metadata.{t}": hashlib.sha256(d).hexdigest() for t, d in frames[0].metadata.items()},
         "latents_sha256": latents_sha256(header, frames),
         "pixels": f"{vector.name}.png",

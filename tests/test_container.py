@@ -283,6 +283,7 @@ def test_writing_parts_that_do_not_fit() -> None:
         ({}, b"alpha", [b""]),
         ({}, None, [bytes(1 << 17)]),
         ({"x": bytes((64 << 20) + 1)}, None, [b""]),
+        ({"y": b"unknown"}, None, [b""]),
     ):
         with pytest.raises(ValueError, match="found"):
             container.write(HEADER, metadata, alpha, tiles)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import itertools
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,13 +16,15 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.numpy import save_file
-from samples import photo
+from samples import part, photo, split
 from vector_read import latents_sha256, read
 
 import lic_models
 from lic_models import registry
 from lic_models import weights as package_weights
 from lic_models.train.linear import linear_start
+from pillow_lic.errors import LicError
+from pillow_lic.header import pack_varint
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -34,8 +38,11 @@ VECTORS = SPEC / "vectors"
 
 sys.path.insert(0, str(SPEC))
 reference = importlib.import_module("reference")
+alpha = importlib.import_module("reference.alpha")
+container = importlib.import_module("reference.container")
 errors = importlib.import_module("reference.errors")
 layers = importlib.import_module("reference.layers")
+mixtures = importlib.import_module("reference.mixtures")
 rangecoder = importlib.import_module("reference.rangecoder")
 steps = importlib.import_module("reference.steps")
 synthesis = importlib.import_module("reference.synthesis")
@@ -58,8 +65,11 @@ def test_good_vector_gives_the_latents(vector):
     decoded = reference.decode(VECTORS / vector["file"], WEIGHTS, strict=True)
     header = decoded.container.header
     assert decoded.latents_sha256 == vector["latents_sha256"]
-    for key in ("width", "height", "mode", "level", "tile"):
+    for key in ("width", "height", "mode", "depth", "level", "tile"):
         assert getattr(header, key) == vector[key]
+    assert header.sequence == ("loop" in vector)
+    assert decoded.container.loop == vector.get("loop", 0)
+    assert decoded.container.durations == vector.get("durations", [])
     assert (decoded.model.name, header.fingerprint.hex()) == (
         vector["model"],
         vector["fingerprint"],
@@ -74,8 +84,11 @@ def test_good_vector_gives_the_latents(vector):
 def test_good_vector_gives_the_pixels(vector):
     found = synthesis.pixels(reference.decode(VECTORS / vector["file"], WEIGHTS)).astype(int)
     with Image.open(VECTORS / vector["pixels"]) as image:
-        assert image.mode in (vector["mode"], "I;16")
-        want = np.asarray(image).astype(int).reshape(found.shape)
+        assert image.mode == ("I;16" if vector["depth"] == 16 else vector["mode"])
+        want = np.asarray(image).astype(int)
+    if vector["depth"] == 16:  # the channels one below another
+        want = want.reshape(-1, *found.shape[:2]).transpose(1, 2, 0)
+    want = want.reshape(found.shape)
     assert abs(found - want).max() <= vector["max_error"]
     if vector["mode"].endswith("A"):
         assert (found[..., -1] == want[..., -1]).all()
@@ -239,11 +252,88 @@ def test_every_model_decodes_alike(name: str, toy, tmp_path: Path):
     assert abs(synthesis.pixels(decoded).astype(int) - want).max() <= 1
 
 
-def test_constants_are_those_of_the_text():
-    coder = CONSTANTS["coder"]
-    assert coder["escape_prefix_max"] == rangecoder.ESCAPE_PREFIX_MAX
-    assert coder["end_difference"] == rangecoder.END_DIFFERENCE
-    assert coder["word_bits"] == rangecoder.WORD.bit_length()
+NUMBERS = {  # of the reference, by table and key of `constants.toml`
+    "container.signature": container.SIGNATURE.hex(),
+    "container.modes": list(container.MODES),
+    "container.side_max": container.SIDE_MAX,
+    "container.tile_unit": container.TILE_UNIT,
+    "container.tile_pixels_max": container.TILE_PIXELS_MAX,
+    "parts.ancillary_max": container.ANCILLARY_MAX,
+    "parts.metadata_bytes_max": container.METADATA_MAX,
+    "parts.frames_max": container.FRAMES_MAX,
+    "parts.time_max": container.TIME_MAX,
+    "parts.alpha_bytes_base": container.LENGTH_BASE,
+    "parts.tile_bytes_base": container.LENGTH_BASE,
+    "alpha.constant": alpha.CONSTANT,
+    "levels.anchors": weights.LEVELS,
+    "integer.activation_max": layers.ACTIVATION_MAX,
+    "integer.shift_max": weights.SHIFT_MAX,
+    "tables.total_bits": rangecoder.TOTAL_BITS,
+    "tables.sha256": rangecoder.TABLES_SHA256,
+    "tables.gaussian_sha256": mixtures.GAUSSIAN_SHA256,
+    "tables.mixture_components": mixtures.COMPONENTS,
+    "tables.mixture_weights": mixtures.WEIGHTS,
+    "tables.mixture_half": [mixtures.HALVES[0], mixtures.HALVES[-1]],
+    "coder.word_bits": rangecoder.WORD.bit_length(),
+    "coder.state_bits": rangecoder.STATE.bit_length(),
+    "coder.precision_bits": rangecoder.TOTAL_BITS,
+    "coder.escape_prefix_max": rangecoder.ESCAPE_PREFIX_MAX,
+    "coder.end_difference": rangecoder.END_DIFFERENCE,
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_are_those_of_the_constants(name: str):
+    table, key = name.split(".")
+    assert CONSTANTS[table][key] == NUMBERS[name]
+
+
+def test_ranges_are_those_of_the_constants():
+    full, mean = (CONSTANTS["integer"][f"{name}_max"] for name in ("activation", "mean"))
+    want = (0, full), (-full, full), (-mean, mean), (0, CONSTANTS["tables"]["indices"] - 1)
+    assert want == (steps.RELU, steps.SIGNED, steps.MEAN, steps.INDEX)
+    assert all(2 * a == b for a, b in itertools.pairwise(mixtures.HALVES))
+    for model in CONSTANTS["models"].values():
+        assert (model["stride"], model["pixels"]) == (steps.STRIDE, steps.SAMPLE)
+    levels = CONSTANTS["levels"]
+    anchors = range(levels["min"], levels["max"] + 1, levels["spacing"])
+    rows = np.arange(levels["anchors"], dtype=np.int32)[:, None] ** 3
+    assert [layers.level_row(rows, level) for level in anchors] == rows.tolist()
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_most_frames(more: int):
+    """The file of a vector would be a megabyte."""
+    [vector] = [vector for vector in GOOD if vector["file"] == "times_most.lic"]
+    start, _ = split((VECTORS / vector["file"]).read_bytes())
+    count = CONSTANTS["parts"]["frames_max"] + more
+    times = part("F", pack_varint(0) + pack_varint(count) + bytes(count))
+    want = "FormatError" if more else "TruncatedError"  # no frame follows
+    for parse in (reference.parse, read):
+        with pytest.raises((errors.LicError, LicError)) as caught:
+            parse(start + times)
+        assert type(caught.value).__name__ == want
+
+
+def test_the_end_of_a_payload_is_checked_as_the_text_says():
+    """Section 6.5: the difference matters if a letter was read, the number of words always."""
+    end = CONSTANTS["coder"]["end_difference"]
+    for difference, fits in ((end - 1, True), (end, False)):
+        words = b"".join((difference >> at & 0xFFFFFFFF).to_bytes(4, "little") for at in (32, 0))
+        reader = rangecoder.Reader(words)
+        reader.finish()  # no letter was read
+        assert reader.bit() == 0  # which leaves the difference as it was
+        if fits:
+            reader.finish()
+        else:
+            with pytest.raises(errors.PayloadError, match="does not end"):
+                reader.finish()
+    rangecoder.Reader(b"\xff" * 8).finish()
+    with pytest.raises(errors.PayloadError, match="1 words too many"):
+        rangecoder.Reader(bytes(12)).finish()
+
+
+def test_model_ids_are_those_of_the_constants():
     assert {CONSTANTS["model_ids"][name]: name for name in weights.NAMES.values()} == weights.NAMES
     assert set(weights.NAMES.values()) == set(CONSTANTS["model_ids"])
 
@@ -282,6 +372,36 @@ def test_weights_that_break_the_rules_are_refused(tmp_path, fault):
     save_file(tensors, tmp_path / f"{name}-9-{digest.hex()}.safetensors", metadata)
     with pytest.raises(errors.WeightsNotFoundError, match=message):
         weights.find(tmp_path, CONSTANTS["model_ids"][name], digest)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("tiny", {"more": 1}),
+        ("tiny", {"units": None}),
+        ("tiny", {"hidden": [12]}),
+        ("tiny", {"hidden": 12}),
+        ("tiny", {"Z": [4]}),
+        ("tiny", {"Z": True}),
+        ("tiny", {"Z": 4097}),
+        ("tiny", {"groups": [4, 8]}),
+        ("tiny", {"spatial": [4, 8]}),
+        ("tiny", {"kernels": [3, 3, 4, 3]}),
+        ("minnen2020", {"slices": 3}),
+        ("minnen2020", {"slices": 0}),
+    ],
+)
+def test_configurations_that_break_the_rules_are_refused(name, change):
+    """By both decoders; None takes a key away."""
+    cls = registry.lookup(name)
+    config = cls(cls.configs["toy" if name != "tiny" else "shipped"]).config_dict()
+    changed = {key: value for key, value in {**config, **change}.items() if value is not None}
+    weights.configuration(name, json.dumps(config))
+    package_weights._config(json.dumps(config), cls)
+    with pytest.raises(ValueError, match=r"found|wanted"):
+        weights.configuration(name, json.dumps(changed))
+    with pytest.raises((ValueError, ArithmeticError)):
+        cls(package_weights._config(json.dumps(changed), cls))
 
 
 @pytest.mark.parametrize("fault", ["missing", "shape"])

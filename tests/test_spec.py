@@ -64,15 +64,18 @@ def test_parts():
     found = header.Header(300, 200, "LA", 0, bytes(8), 100, 0)
     cut = found._replace(tile=64)
     base = NUMBERS["parts"]
-    size = base["alpha_bytes_base"] + base["alpha_bytes_per_pixel"] * 300 * 200
-    assert container._limit(found, "A", 0) == size
+    for depth, each in zip(header.DEPTHS, base["alpha_bytes_per_pixel"], strict=True):
+        size = base["alpha_bytes_base"] + each * 300 * 200
+        assert container._limit(found._replace(depth=depth), "A", 0) == size
+    assert container._limit(found, "F", 0) == base["times_bytes_max"]
     for whole, index, pixels in ((found, 0, 60000), (cut, 0, 4096), (cut, 19, 44 * 8)):
         limit = base["tile_bytes_base"] + base["tile_bytes_per_pixel"] * pixels
         assert container._limit(whole, "T", index) == limit
-    assert base["metadata_bytes_max"] == container.METADATA_MAX
+    for tag in (*container.ANCILLARY, "q"):
+        assert container._limit(found, tag, 0) == base["metadata_bytes_max"]
     assert base["ancillary_max"] == container.ANCILLARY_MAX
     assert base["ancillary"] == list(container.ANCILLARY)
-    assert base["critical"] == ["F", "A", "T"]
+    assert base["critical"] == list(container.CRITICAL)
     assert base["frames_max"] == _timing.FRAMES_MAX
     assert base["time_max"] == _timing.TIME_MAX
 
@@ -96,7 +99,6 @@ def test_integer():
     assert shipped["activation_max"] == integer.FULL
     assert shipped["mean_max"] == integer_blocks.MEAN_LIMIT
     assert shipped["frac"] == integer.FRAC
-    assert shipped["weight_max"] == integer.WEIGHT_MAX
     layer = integer.IntConv2d(1, 1)
     weight, bias = torch.zeros(1, 1, 1, 1), torch.zeros(levels.ANCHORS, 1)
     layer.freeze(weight, bias, torch.tensor([shipped["shift_max"]]))
@@ -128,8 +130,19 @@ def test_coder():
     assert coder["escape_prefix_max"] == rangecoder.ESCAPE_BITS
     text = (SPEC / "entropy.md").read_text()
     assert f"w MUST NOT be greater than {rangecoder.ESCAPE_BITS}." in text
-    assert coder["precision_bits"] == NUMBERS["tables"]["total_bits"]
-    assert coder["end_difference"] == 2 ** (coder["state_bits"] - coder["word_bits"] + 1) - 1
+    encoder = rangecoder.SymbolEncoder()._coder
+    low, span = encoder.pos()[1]
+    assert (low, span) == (0, 2 ** coder["state_bits"] - 1)
+    encoder.encode(np.zeros(1, np.int32), rangecoder._bit())
+    precision = coder["precision_bits"]
+    assert encoder.pos()[1] == (0, (span >> precision) << (precision - 1))
+    assert encoder.get_compressed().itemsize * 8 == coder["word_bits"]
+    for difference, fits in ((coder["end_difference"] - 1, True), (coder["end_difference"], False)):
+        words = struct.pack("<II", difference >> 32, difference & 0xFFFFFFFF)
+        decoder = rangecoder.SymbolDecoder(words)
+        assert not decoder._bit()  # which leaves the difference as it was
+        assert decoder.exhausted() is fits
+    assert not rangecoder.SymbolDecoder(bytes(12)).exhausted()  # three words for no letter
 
 
 def test_check_values_of_the_range_coder():
@@ -151,10 +164,12 @@ def test_check_values_of_the_range_coder():
 
 def test_pixels_and_weights():
     found = header.Header(64, 64, "LA", 0, weights.find("tiny").fingerprint, 7500)
-    lost = _codec.decode(found, container.Parts({}, None, [None]), "cpu")
-    assert dict(zip(header.DEPTHS, NUMBERS["pixels"]["lost"], strict=True)) == transforms.GREY
-    assert set(lost[..., 0].ravel().tolist()) == {NUMBERS["pixels"]["lost"][0]}
-    assert set(lost[..., 1].ravel().tolist()) == {NUMBERS["pixels"]["lost_alpha"]}
+    greys, opaque = NUMBERS["pixels"]["lost"], NUMBERS["pixels"]["lost_alpha"]
+    assert dict(zip(header.DEPTHS, greys, strict=True)) == transforms.GREY
+    for depth, *values in zip(header.DEPTHS, greys, opaque, strict=True):
+        parts = container.Parts({}, None, [None])
+        lost = _codec.decode(found._replace(depth=depth), parts, "cpu")
+        assert (lost == values).all()
     vectors = tomllib.loads((SPEC / "vectors" / "vectors.toml").read_text())["vector"]
     tolerances = {NUMBERS["pixels"]["tolerance"], NUMBERS["pixels"]["tolerance_16"]}
     assert {v["max_error"] for v in vectors if "max_error" in v} == tolerances
@@ -240,6 +255,13 @@ def test_example():
         joined += bytes.fromhex(row)
     assert joined == data
     assert text == vector_dump.text(data)
+
+
+def test_every_key_of_the_vectors_is_explained():
+    vectors = tomllib.loads((SPEC / "vectors" / "vectors.toml").read_text())["vector"]
+    rows = re.findall(r"^\| (`.+?`) \| ", (SPEC / "README.md").read_text(), re.MULTILINE)
+    explained = {key for row in rows for key in re.findall(r"`(\w+)`", row)}
+    assert {key for vector in vectors for key in vector} <= explained
 
 
 def test_every_file_is_in_the_list_of_the_specification():

@@ -6,13 +6,15 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 import torch
 from samples import join, part, resealed, split
-from vector_good import MODEL, picture, saved, with_alpha
+from vector_good import MODEL, escaped, picture, saved, with_alpha
 
 import lic_models
+from lic_models import rangecoder
 from lic_models.errors import StreamError
 from lic_models.rangecoder import ESCAPE_BITS, SymbolEncoder, _bit, _categorical, _halves
 from pillow_lic.header import pack_varint
@@ -35,12 +37,20 @@ def _fields(header: bytes, rest: bytes) -> Iterator[Bad]:
         ("version_0", 8, b"\0", "version 0"),
         ("version_2", 8, b"\2", "version 2, with all else as in version 1"),
         ("flags", 9, b"\2", "reserved flag"),
+        ("flags_high", 9, b"\x80", "flag 7, reserved"),
         ("colour_mode", 10, b"\4", "colour mode 4"),
         ("bit_depth", 10, b"\x22", "bit depth code 2"),
+        ("bit_depth_15", 10, b"\xf2", "bit depth code 15"),
         ("level_99", 20, struct.pack("<H", 99), "level 99"),
         ("level_10001", 20, struct.pack("<H", 10001), "level 10001"),
     ):
         yield Bad(name, comment, resealed(header, offset, value) + rest, "FormatError")
+
+
+def _sized(header: bytes, width: bytes, height: bytes, tile: int = 0) -> bytes:
+    """Return a header of another size, given as varints; `tile` is in units."""
+    body = header[:22] + bytes([tile]) + width + height
+    return body + struct.pack("<I", zlib.crc32(body))
 
 
 def _sizes(header: bytes, rest: bytes) -> Iterator[Bad]:
@@ -49,12 +59,46 @@ def _sizes(header: bytes, rest: bytes) -> Iterator[Bad]:
         ("height_0", b"\x14", b"\0", "height 0"),
         ("width_large", pack_varint((1 << 30) + 1), b"\1", "width 2^30 + 1"),
         ("tile_large", pack_varint(1 << 15), pack_varint(1 << 14), "a tile of 2^29 pixels"),
+        ("width_wraps", pack_varint((1 << 32) + 20), b"\x0c", "width 2^32 + 20"),
+        ("tile_line_over", b"\1", pack_varint((1 << 18) + 1), "one tile of 1 x (2^18 + 1)"),
         ("varint_long", b"\x94\x80\x80\x80\x80\0", b"\x0c", "width in 6 bytes"),
         ("varint_padded", b"\x94\0", b"\x0c", "width 20 not in its shortest form"),
     ):
-        body = header[:23] + width + height
-        data = body + struct.pack("<I", zlib.crc32(body)) + rest
-        yield Bad(name, comment, data, "FormatError")
+        yield Bad(name, comment, _sized(header, width, height) + rest, "FormatError")
+
+
+def _limits(header: bytes) -> Iterator[Bad]:
+    """Numbers at their limits and beyond, and then the end, as whole files would be large.
+
+    Of a number that is allowed the reader says that the file ends, of another that it is not.
+    """
+    side = 1 << 30
+    for name, tile, most, over, comment in (
+        ("width", 1, (side, 1), (side + 1, 1), "width 2^30"),
+        ("height", 1, (1, side), (1, side + 1), "height 2^30"),
+        ("tile_area", 0, (4096, 4096), (4096, 4097), "one tile of 4096 x 4096"),
+        ("tile_strip", 255, (20000, 1024), (20000, 1025), "tiles of 16320 x 1024"),
+    ):
+        at, beyond = (_sized(header, *map(pack_varint, size), tile) for size in (most, over))
+        yield Bad(f"{name}_most", f"{comment}, then the end", at, "TruncatedError")
+        yield Bad(f"{name}_over", f"{comment} and one line more", beyond, "FormatError")
+    line = _sized(header, b"\1", pack_varint(1 << 18))
+    yield Bad("tile_line_most", "one tile of 1 x 2^18, then the end", line, "TruncatedError")
+    la, sequence = resealed(header, 10, b"\1"), resealed(header, 9, b"\1")
+    for name, start, tag, limit in (
+        ("tile", header, "T", (1 << 16) + 16 * 20 * 12),
+        ("metadata", header, "i", 1 << 26),
+        ("unknown", header, "q", 1 << 26),
+        ("alpha", la, "A", (1 << 16) + 2 * 20 * 12),
+        ("alpha_16", resealed(la, 10, b"\x11"), "A", (1 << 16) + 4 * 20 * 12),
+        ("times", sequence, "F", 5 * ((1 << 20) + 2)),
+    ):
+        at, beyond = (start + tag.encode() + pack_varint(size) for size in (limit, limit + 1))
+        claim = f"part {tag} as long as its limit, then the end"
+        yield Bad(f"length_{name}_most", claim, at, "TruncatedError")
+        if tag not in "Ti":  # those are `length_over_limit` and `length_metadata`
+            claim = f"part {tag} one byte over its limit"
+            yield Bad(f"length_{name}_over", claim, beyond, "FormatError")
 
 
 def _ends(header: bytes, data: bytes) -> Iterator[Bad]:
@@ -75,8 +119,14 @@ def _order(header: bytes, t: bytes) -> Iterator[Bad]:
     """Parts that are unknown, misplaced, missing or too many."""
     icc, format_ = part("i", b"profile"), "FormatError"
     yield Bad("tag", "a tag that is no letter", header + part("1", b"") + t, format_)
+    yield Bad("tag_between", "the tag `, between Z and a", header + part("`", b"") + t, format_)
+    high = b"\xe9\0" + struct.pack("<I", zlib.crc32(b"\xe9\0"))
+    yield Bad("tag_high", "the tag 0xE9, a letter in Latin-1", header + high + t, format_)
     yield Bad("critical_unknown", "unknown part Q", header + part("Q", b"") + t, format_)
     yield Bad("metadata_twice", "two parts i", header + icc + icc + t, format_)
+    for tag in "exp":
+        twice = header + part(tag, b"some") + part(tag, b"more") + t
+        yield Bad(f"metadata_twice_{tag}", f"two parts {tag}", twice, format_)
     yield Bad("metadata_late", "part i after part T", header + t + icc, format_)
     hurt = icc[:-4] + bytes(4)
     yield Bad("checksum_metadata", "part i damaged", header + hurt + t, "ChecksumError")
@@ -84,6 +134,8 @@ def _order(header: bytes, t: bytes) -> Iterator[Bad]:
     yield Bad("checksum_unknown", "unknown part q damaged", header + odd + t, "ChecksumError")
     many = part("q", b"") * 1025
     yield Bad("ancillary_many", "1025 unknown parts", header + many + t, format_)
+    many = part("q", b"") * 1024 + icc
+    yield Bad("ancillary_many_known", "1024 unknown parts and i", header + many + t, format_)
     yield Bad("alpha_unexpected", "part A in mode RGB", header + part("A", b"\4\0") + t, format_)
     yield Bad("tile_twice", "two parts T for one tile", header + t + t, format_)
     yield Bad("trailing_byte", "one byte after the last part", header + t + b"\0", format_)
@@ -130,6 +182,13 @@ def _alphas() -> Iterator[Bad]:
         ("alpha_trailing", 0, sound + b"\0", "a byte after the zlib stream"),
     ):
         yield Bad(name, comment, with_alpha(filter_, tail), "PayloadError")
+    for name, filter_, tail, comment in (
+        ("alpha_16_constant_long", 4, b"\x34\x12\0", "filter 4 with three bytes at 16 bits"),
+        ("alpha_16_constant_short", 4, b"\x34", "filter 4 with one byte at 16 bits"),
+        ("alpha_16_few", 0, sound, "240 bytes for 20 x 12 at 16 bits"),
+        ("alpha_16_many", 0, zlib.compress(bytes(481), 9), "481 bytes for 20 x 12 at 16 bits"),
+    ):
+        yield Bad(name, comment, with_alpha(filter_, tail, 16), "PayloadError")
     empty = join(header, [("A", b""), *parts[1:]])
     yield Bad("alpha_empty", "part A without data", empty, "PayloadError")
 
@@ -137,16 +196,27 @@ def _alphas() -> Iterator[Bad]:
 def _sequences() -> Iterator[Bad]:
     times = {"save_all": True, "append_images": [picture("L", 20, 12)]}
     header, parts = split(saved(picture("L", 20, 12), **times))
+    over = pack_varint(1 << 31)
     for name, found, error, comment in (
         ("times_missing", parts[1:], "FormatError", "a sequence without part F"),
         ("times_empty", [("F", b""), *parts[1:]], "FormatError", "part F without data"),
         ("times_none", [("F", b"\0\0"), *parts[1:]], "FormatError", "no frames"),
         ("times_few", [("F", b"\0\2\1"), *parts[1:]], "FormatError", "one duration for two frames"),
         ("times_many", [("F", b"\0\2\1\1\1"), *parts[1:]], "FormatError", "a number too many"),
+        ("times_loop", [("F", over + b"\2\1\1"), *parts[1:]], "FormatError", "loop 2^31"),
+        ("times_duration", [("F", b"\0\2\1" + over), *parts[1:]], "FormatError", "duration 2^31"),
+        ("times_padded", [("F", b"\0\2\1\x81\0"), *parts[1:]], "FormatError", "1 as two bytes"),
+        ("times_twice", [parts[0], *parts], "FormatError", "two parts F"),
         ("frame_missing", parts[:-1], "TruncatedError", "one frame where there should be two"),
         ("frame_extra", [*parts, parts[-1]], "FormatError", "three frames instead of two"),
     ):
         yield Bad(name, comment, join(header, found), error)
+    reserved = join(resealed(header, 9, b"\3"), parts)
+    yield Bad("flags_sequence", "reserved flag in a sequence", reserved, "FormatError")
+    times = {"save_all": True, "append_images": [picture("LA", 20, 12)]}
+    header, parts = split(saved(picture("LA", 20, 12), **times))
+    between = join(header, [parts[0], ("x", b"<x/>"), *parts[1:]])
+    yield Bad("metadata_after_times", "part x between parts F and A", between, "FormatError")
     header, parts = split(saved(picture("L", 20, 12)))
     still = join(header, [("F", b"\0\1\1"), *parts])
     yield Bad("times_unexpected", "part F in a still image", still, "FormatError")
@@ -196,6 +266,10 @@ def _payloads(header: bytes, payload: bytes) -> Iterator[Bad]:
         ("payload_escape", _long_escape(), f"an escape with over {ESCAPE_BITS} prefix bits"),
     ):
         yield Bad(name, comment, join(header, [("T", data)]), "PayloadError", "entropy")
+    with mock.patch.object(rangecoder, "ESCAPE_BITS", ESCAPE_BITS + 1):
+        longer = escaped(1 << ESCAPE_BITS + 1)
+    comment = f"an escape with {ESCAPE_BITS + 1} prefix bits; all else is sound"
+    yield Bad("payload_escape_over", comment, longer, "PayloadError", "entropy")
 
 
 def bad() -> Iterator[Bad]:
@@ -205,6 +279,7 @@ def bad() -> Iterator[Bad]:
     rest = data[len(header) :]
     yield from _fields(header, rest)
     yield from _sizes(header, rest)
+    yield from _limits(header)
     yield from _ends(header, data)
     yield from _order(header, rest)
     yield from _tiles()

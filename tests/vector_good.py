@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from samples import EXIF, ICC, XMP, join, part, split
 
 import lic_models
 from lic_models import coding
-from pillow_lic import container
+from lic_models.rangecoder import ESCAPE_BITS, _halves
+from pillow_lic import _writing, container
+from pillow_lic.header import pack_varint
 
 MODEL = "tiny"
+Latent = npt.NDArray[Any]
+Shape = tuple[int, ...]
 
 
 class Good(NamedTuple):
@@ -54,13 +59,11 @@ def noise(width: int, height: int) -> Image.Image:
     return Image.fromarray(values)
 
 
-def crafted(level: int, size: int, z_scale: float, y_scale: float) -> bytes:
-    """Return a file of random latents, drawn from Laplacians of these scales."""
+def crafted(level: int, size: int, draw: Callable[[str, Shape], Latent]) -> bytes:
+    """Return a file of latents that no picture would give."""
     codec = lic_models.load(MODEL, device="cpu")
-    random = np.random.default_rng(2)
-    scales = {"z": z_scale, "y": y_scale}
     latents = {
-        name: torch.from_numpy(random.laplace(0, scales[name], (1, *shape))).float()
+        name: torch.from_numpy(draw(name, (1, *shape))).float()
         for name, shape in codec.model.shapes(size, size).items()
     }
     payload, _ = coding.encode(codec.model, latents, level)
@@ -68,21 +71,52 @@ def crafted(level: int, size: int, z_scale: float, y_scale: float) -> bytes:
     return container.write(header, {}, None, [payload])
 
 
-def with_alpha(filter_: int, tail: bytes) -> bytes:
+def drawn(level: int, size: int, z_scale: float, y_scale: float) -> bytes:
+    """Return a file of random latents, drawn from Laplacians of these scales."""
+    random = np.random.default_rng(2)
+    scales = {"z": z_scale, "y": y_scale}
+    return crafted(level, size, lambda name, shape: random.laplace(0, scales[name], shape))
+
+
+def escaped(*excesses: int) -> bytes:
+    """Return a file whose z has these excesses beyond its table, one in each channel."""
+    level, half = 10000, _halves()[1]  # where all of z has index 1
+
+    def draw(name: str, shape: Shape) -> Latent:
+        values = np.zeros(shape)
+        if name == "z":
+            values[0, : len(excesses), 0, 0] = [np.sign(e) * (abs(e) + half) for e in excesses]
+        return values
+
+    return crafted(level, 64, draw)
+
+
+def deep(mode: str, width: int, height: int) -> bytes:
+    """Return a file of 16 bits per sample, whose low bytes differ from the high ones."""
+    pixels = np.asarray(picture(mode, width, height), np.uint16) * 250 + 7
+    return _writing.file_of([pixels], {}, {"model": MODEL, "quality": 75})
+
+
+def with_alpha(filter_: int, tail: bytes, depth: int = 8) -> bytes:
     """Return an LA file whose alpha part has this filter."""
-    header, parts = split(saved(picture("LA", 20, 12)))
+    whole = deep("LA", 20, 12) if depth == 16 else saved(picture("LA", 20, 12))
+    header, parts = split(whole)
     return join(header, [(tag, bytes([filter_]) + tail if tag == "A" else d) for tag, d in parts])
 
 
 def _alphas() -> Iterator[Good]:
-    residuals = np.random.default_rng(3).integers(0, 256, (12, 20), dtype=np.uint8).tobytes()
-    for filter_, name in enumerate(("none", "left", "above", "gradient")):
-        yield Good(
-            f"alpha_{name}",
-            f"alpha filter {filter_}; samples wrap modulo 256",
-            with_alpha(filter_, zlib.compress(residuals, 9)),
-        )
+    random = np.random.default_rng(3)
+    for depth, label in ((8, ""), (16, "_16")):
+        residuals = random.integers(0, 256, 12 * 20 * depth // 8, dtype=np.uint8).tobytes()
+        for filter_, name in enumerate(("none", "left", "above", "gradient")):
+            yield Good(
+                f"alpha{label}_{name}",
+                f"alpha filter {filter_}; samples wrap modulo {2**depth}",
+                with_alpha(filter_, zlib.compress(residuals, 9), depth),
+            )
     yield Good("alpha_constant", "alpha filter 4", with_alpha(4, b"\x80"))
+    low_first = with_alpha(4, b"\x34\x12", 16)
+    yield Good("alpha_16_constant", "alpha filter 4: 0x1234 everywhere", low_first)
 
 
 def _parts() -> Iterator[Good]:
@@ -98,6 +132,19 @@ def _parts() -> Iterator[Good]:
     yield Good("preview", "a preview, which changes nothing", small)
     empty = header + part("x", b"") + join(b"", parts[3:])
     yield Good("metadata_empty", "a metadata part of length 0", empty)
+    most = header + part("q", b"") * 1021 + data[len(header) :]
+    yield Good("ancillary_most", "1024 ancillary parts, three of them known", most)
+
+
+def _sequences() -> Iterator[Good]:
+    first, *more = (picture("RGBA", 70, 40 + number).crop((0, 0, 70, 40)) for number in range(3))
+    times = {"save_all": True, "append_images": more, "duration": [0, 40, 70000], "loop": 3}
+    yield Good("sequence", "three frames of two tiles with alpha", saved(first, tile=64, **times))
+    two = {"save_all": True, "append_images": [picture("L", 20, 12)]}
+    header, (_, frame, _) = split(saved(picture("L", 20, 12), **two))
+    most = pack_varint((1 << 31) - 1)
+    data = join(header, [("F", most + b"\1" + most), frame])
+    yield Good("times_most", "one frame; loop and duration 2^31 - 1", data)
 
 
 def good() -> Iterator[Good]:
@@ -126,14 +173,18 @@ def good() -> Iterator[Good]:
     yield Good("tile_larger", "a tile that is larger than the image", one)
     yield Good("flat", "one colour: nearly nothing is coded", saved(Image.new("RGB", (200, 90))))
     yield Good("noise", "full-scale noise at quality 100", saved(noise(80, 72), quality=100))
-    yield Good("escapes", "latents far outside the tables", crafted(5000, 128, 300, 40))
-    yield Good("escapes_long", "escapes of up to 16 bits in z", crafted(10000, 192, 40000, 3))
-    yield Good("saturated", "values that every clamp meets", crafted(100, 128, 20, 600))
-    deep = Image.fromarray(np.asarray(picture("L", 40, 24), np.uint16) * 250 + 7)
-    yield Good("depth_16", "grey of 16 bits", saved(deep))
-    first, *more = (picture("RGBA", 70, 40 + number).crop((0, 0, 70, 40)) for number in range(3))
-    times = {"save_all": True, "append_images": more, "duration": [0, 40, 70000], "loop": 3}
-    yield Good("sequence", "three frames of two tiles with alpha", saved(first, tile=64, **times))
+    yield Good("escapes", "latents far outside the tables", drawn(5000, 128, 300, 40))
+    yield Good("escapes_long", "escapes of up to 16 bits in z", drawn(10000, 192, 40000, 3))
+    ends = 1 << ESCAPE_BITS, (2 << ESCAPE_BITS) - 1
+    longest = escaped(*ends, *(-excess for excess in ends))
+    yield Good("escapes_longest", f"escapes with {ESCAPE_BITS} prefix bits", longest)
+    # No latents take a mean of these weights to its clamp.
+    clamped = "values that every clamp meets but that of the means"
+    yield Good("saturated", clamped, drawn(100, 128, 20, 600))
+    grey = Image.fromarray(np.asarray(picture("L", 40, 24), np.uint16) * 250 + 7)
+    yield Good("depth_16", "grey of 16 bits", saved(grey))
+    yield Good("depth_16_rgba", "colour and opacity of 16 bits", deep("RGBA", 40, 24))
+    yield from _sequences()
     yield from _alphas()
     yield from _parts()
     weights = [(name, tune) for name in lic_models.installed() for tune in lic_models.tuned(name)]

@@ -105,9 +105,9 @@ def find(model: str, wanted: bytes | None = None, tune: str = PLAIN) -> Found:
         tuned = [f for f in mine if f.tune == tune]
         mine = tuned or [f for f in mine if f.tune == PLAIN]
     if not mine:
-        which = "any weights" if wanted is None else f"weights with fingerprint {wanted.hex()}"
+        which = "" if wanted is None else f" with fingerprint {wanted.hex()}"
         searched = ", ".join(str(f) for f in folders())
-        raise WeightsNotFound(f"model {model!r}: {which} not found in {searched}")
+        raise WeightsNotFound(f"model {model!r}: found no weights{which} in {searched}")
     return max(mine, key=lambda f: f.generation)
 
 

@@ -48,11 +48,11 @@ def make(pixels: Pixels, options: Mapping[str, Any]) -> bytes:
 
 def edge_of(value: object) -> int:
     """Return the longer side that an option asks for, 0 for no preview; ValueError if bad."""
-    if value is None or value is False:
+    if value is None or value == 0:
         return 0
     if value is True:
         return EDGE
-    problem = f"preview: found {value!r}, allowed are True, False and {EDGE_MIN} to {EDGE_MAX}"
+    problem = f"preview: found {value!r}, allowed are {EDGE_MIN} to {EDGE_MAX} pixels or none"
     try:
         edge = operator.index(value)  # type: ignore[arg-type]
     except TypeError as error:

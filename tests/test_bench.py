@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
     """One run that most tests look at, and where it wrote."""
-    out = tmp_path_factory.mktemp("out") / "new"
+    out = tmp_path_factory.mktemp("out") / "new[x]"  # which is no markup
     options = "--model", "tiny", "--quality", "20,50,80", "--rivals", "jpeg,webp"
     return bench(folder, *options, "--anchor", "jpeg,webp", "--estimate", "--out", out), out
 
@@ -96,6 +96,7 @@ def test_summary(run: tuple[Result, Path]) -> None:
 def test_output_and_plot(run: tuple[Result, Path]) -> None:
     for text in ("BD-rates against jpeg", "BD-rates against webp", "tiny (weights"):
         assert text in run[0].output
+    assert f"{run[1] / 'results.json'}  {run[1] / 'curves.png'}" in run[0].output
     assert (run[1] / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -137,7 +138,7 @@ def test_published_curves(out: Path, folder: Path, tmp_path: Path) -> None:
 
 def test_efforts_are_coders_of_their_own(folder: Path, tmp_path: Path) -> None:
     options = "--model", "tiny", "--rivals", "none", "--quality", "20,50,80", "--limit", 1
-    result = bench(folder, *options, "--effort", "5,0", "--anchor", "tiny", "--out", tmp_path)
+    result = bench(folder, *options, "--effort", "5,0", "--out", tmp_path)
     assert result.exit_code == 0, result.output
     found = written(tmp_path)
     assert list(found["curves"]) == ["tiny", "tiny effort 5"]
@@ -206,6 +207,15 @@ def test_an_interrupted_run_keeps_its_rows(
     monkeypatch.setattr(measure, "compare", stop)
     assert bench(folder, *OPTIONS, tmp_path).exit_code != 0
     assert len(written(tmp_path)["rows"]) == 11
+
+
+def test_a_run_that_fails_at_once_changes_nothing(
+    out: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "pixels_of", None)
+    before = (out / "results.json").read_text()
+    assert bench(folder, *OPTIONS, out, "--quality", "33").exit_code != 0
+    assert (out / "results.json").read_text() == before
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"rows": [{"coder": "a"}]}', '{"rows": 3}'])
@@ -311,10 +321,13 @@ def test_falling_psnr_is_reported() -> None:
     assert found.falls == [(5, 10), (10, 15)]
 
 
-def test_time_photo(folder: Path, tmp_path: Path) -> None:
+def test_time_photo(tmp_path: Path) -> None:
     """Needs no folder; each way runs in a process of its own."""
-    found = bench("--time-photo", folder / "0.png", *OPTIONS, tmp_path, "--threads", 1)
+    photo = tmp_path / "a[b].png"
+    picture("RGB", SIZES[0]).save(photo)
+    found = bench("--time-photo", photo, *OPTIONS, tmp_path, "--threads", 1)
     assert found.exit_code == 0, found.output
+    assert "a[b].png, 0.04 megapixels" in found.output
     (row,) = json.loads((tmp_path / "photo.json").read_text(encoding="utf-8"))["rows"]
     assert (row["model"], row["quality"], row["megapixels"]) == ("tiny", 75, 0.0352)
     assert min(row["encode_s"], row["decode_s"]) > 0

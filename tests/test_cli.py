@@ -14,6 +14,8 @@ from commands import TINY, names, run
 from PIL import Image, PngImagePlugin
 from samples import EXIF, ICC, XMP, distance, join, picture, resealed, split
 
+from pillow_lic.cli import files
+
 
 def test_encode_and_decode(png: Path, tmp_path: Path) -> None:
     run("encode", png, *TINY, "--quality", 95)
@@ -48,7 +50,7 @@ def test_directory_for_several(png: Path, tmp_path: Path) -> None:
         ("--quality", "nan", "1 to 100"),
         ("--quality", "high", "1 to 100"),
         ("--tile", "65", "multiples of 64"),
-        ("--preview", "15", "16 to 1024"),
+        ("--preview", "15", "16 to 1024 pixels or none"),
         ("--unheard", "1", "No such option"),
     ],
 )
@@ -101,6 +103,30 @@ def test_other_pictures_are_no_frames(tmp_path: Path) -> None:
         assert "took the first of 2" in run("encode", source, *TINY, "--overwrite").stderr
         with Image.open(tmp_path / "a.lic") as image:
             assert (image.size, image.n_frames) == ((128, 96), 1)
+
+
+def test_streams_are_no_names(png: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in (
+        ("encode", png, *TINY, "-o", "-"),
+        ("encode", "-", *TINY),
+        ("decode", "-"),
+        ("thumbnail", png, "-"),
+        ("bench", tmp_path, "-o", "-"),
+    ):
+        assert "input and output are not supported" in run(*words, code=2).output
+    assert names(tmp_path) == {"one.png"}
+
+
+def test_who_reads_along_may_go(coded: Path) -> None:
+    """Which is no fault of the files; the status is that of what SIGPIPE ends."""
+    for command in ("verify", "info"):  # which print by themselves and through rich
+        reading, writing = os.pipe()
+        os.close(reading)
+        words = sys.executable, "-m", "pillow_lic", command, str(coded)
+        found = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, check=False)
+        os.close(writing)
+        assert (found.returncode, found.stderr) == (141, b"")
 
 
 def test_odd_names(png: Path, tmp_path: Path) -> None:
@@ -209,11 +235,30 @@ def test_long_names(tmp_path: Path) -> None:
 def test_folders_that_cannot_be_written_to(png: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     assert "written to" in run("encode", png, *TINY, code=1).stderr
+    assert "written to" in run("encode", png, *TINY, "-o", tmp_path / "new/a.lic", code=1).stderr
 
 
 def test_file_where_a_directory_should_be(png: Path, tmp_path: Path) -> None:
     picture().save(tmp_path / "two.png")
-    run("encode", png, tmp_path / "two.png", *TINY, "-o", png, code=2)
+    several = png, tmp_path / "two.png"
+    run("encode", *several, *TINY, "-o", png, code=2)
+    assert "no folder" in run("encode", png, *TINY, "-o", png / "a.lic", code=1).stderr
+    for name in ("many.lic", "many.PNG"):
+        found = run("encode", *several, *TINY, "-o", tmp_path / name, code=2)
+        assert f"{name}, allowed for several inputs is a directory" in found.output
+    assert names(tmp_path) == {"one.png", "two.png"}
+    run("encode", *several, *TINY, "-o", tmp_path / "album.2")
+    assert names(tmp_path / "album.2") == {"one.lic", "two.lic"}
+
+
+def test_folders_of_results_are_made(png: Path, tmp_path: Path) -> None:
+    run("encode", png, *TINY, "-o", tmp_path / "new" / "deep" / "a.lic")
+    assert names(tmp_path / "new" / "deep") == {"a.lic"}
+
+
+def test_who_is_named_twice_is_taken_once(png: Path, tmp_path: Path) -> None:
+    run("encode", png, tmp_path, png, *TINY, "-o", tmp_path / "a.lic")
+    assert names(tmp_path) == {"one.png", "a.lic"}
 
 
 def test_metadata_kept_on_demand(tmp_path: Path) -> None:
@@ -263,8 +308,9 @@ def test_a_suffix_says_what_a_file_is(tmp_path: Path) -> None:
     found = run("encode", tmp_path / "a.png", *TINY, "-o", tmp_path / "b.png", code=2)
     assert "allowed is a name that ends in .lic" in found.output
     run("encode", tmp_path / "a.png", *TINY)
-    found = run("decode", tmp_path / "a.lic", "-o", tmp_path / "b.lic", code=1)
-    assert "found '.lic', allowed is what else Pillow writes" in found.output
+    for words in (("-o", tmp_path / "b.lic"), ("-f", "lic")):
+        found = run("decode", tmp_path / "a.lic", *words, code=2)
+        assert "of a format that Pillow writes, other than LIC" in found.output
     assert names(tmp_path) == {"a.png", "a.lic"}
 
 
@@ -312,6 +358,18 @@ def test_tiles_and_sizes(png: Path, tmp_path: Path) -> None:
     assert f"{8 * len(data) / (130 * 70):.3f} bpp" in text
 
 
+def test_bars_name_files_as_they_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With square brackets, which rich takes for markup."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    with files.tiles(9, "encoding a[b].png", alone=True) as on_tile:
+        assert on_tile
+        on_tile()
+    assert "a[b].png" in capsys.readouterr().err
+
+
 def test_frames_are_not_lost(tmp_path: Path) -> None:
     first, other = picture(), picture().transpose(Image.Transpose.ROTATE_180)
     first.save(tmp_path / "film.webp", save_all=True, append_images=[other])
@@ -333,7 +391,7 @@ def test_decoded_metadata(coded: Path, tmp_path: Path) -> None:
 
 def test_decode_refuses_what_it_cannot_write(coded: Path, tmp_path: Path) -> None:
     assert "xyz" in run("decode", coded, "--format", "xyz", code=2).output
-    assert ".xyz" in run("decode", coded, "-o", tmp_path / "a.xyz", code=1).stderr
+    assert "a.xyz" in run("decode", coded, "-o", tmp_path / "a.xyz", code=2).output
     assert "RGBA" in run("decode", coded, "-o", tmp_path / "a.jpg", code=1).stderr
     assert names(tmp_path) == {"sound.lic"}
 

@@ -60,6 +60,17 @@ def test_strip_in_place_needs_leave(full: Path, tmp_path: Path) -> None:
     assert names(tmp_path) == {"full.lic"}
 
 
+def test_going_on_where_one_stopped(full: Path, tmp_path: Path) -> None:
+    (tmp_path / "more.lic").write_bytes(full.read_bytes())
+    for command in ("strip", "transcode"):
+        out = tmp_path / command
+        run(command, full, "-o", out)
+        before = (out / "full.lic").stat().st_mtime_ns
+        assert "skipped 1" in run(command, tmp_path, "-o", out, "--skip-existing").stderr
+        assert names(out) == {"full.lic", "more.lic"}
+        assert (out / "full.lic").stat().st_mtime_ns == before
+
+
 def test_strip_leaves_of_exif_how_to_turn(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Make], exif[ExifTags.Base.Orientation] = "a camera", 8
@@ -138,3 +149,21 @@ def test_transcode_changes_what_is_asked(full: Path, tmp_path: Path) -> None:
         image.draft(None, (16, 16))
         assert max(image.size) == 32
         assert image.info["quality"] == 60
+
+
+def test_transcode_to_no_preview(full: Path, tmp_path: Path) -> None:
+    """Nor does the old one stay where the picture is too small for the new one."""
+    for edge in (0, 300):
+        run("transcode", full, "-o", tmp_path / f"{edge}.lic", "--preview", edge)
+        assert tags(tmp_path / f"{edge}.lic") == "iexATTTTTT"
+
+
+def test_transcode_to_a_target(tmp_path: Path) -> None:
+    """In place of the file's quality."""
+    plain, out = tmp_path / "plain.lic", tmp_path / "out.lic"
+    plain.write_bytes(lic(picture("RGB", BIG), quality=60))
+    size = plain.stat().st_size * 3 // 4
+    run("transcode", plain, "-o", out, "--target-size", size)
+    assert 0.9 * size < out.stat().st_size <= size
+    both = "--target-size", size, "--quality", 50
+    assert "allowed is one of them" in run("transcode", plain, "-o", out, *both, code=2).output

@@ -1,4 +1,4 @@
-"""`lic info`, `verify`, `models` and `demo`: what they show, and what it takes."""
+"""`lic info`, `verify`, `models`, `demo` and help: what they show, and what it takes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,28 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from commands import TINY, names, run
 from PIL import Image, features
 from samples import HEADER, join, lic, picture, split
 
+import pillow_lic
 from pillow_lic import container
-from pillow_lic.cli import demo, measure
+from pillow_lic.cli import app, demo, measure
+
+
+def test_help_loses_nothing() -> None:
+    """Rich takes square brackets for markup."""
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        shown = run(name, "--help").output.replace("\u2502", " ").split()
+        for text in (command.help, *(param.help for param in command.params)):
+            words = str(text).split()
+            places = range(len(shown))
+            assert any(shown[at : at + len(words)] == words for at in places), (name, text)
+
+
+def test_version() -> None:
+    assert run("--version").output == f"pillow-lic {pillow_lic.__version__}\n"
 
 
 def information(path: Path, code: int = 0) -> dict[str, Any]:
@@ -67,11 +83,13 @@ def test_info_refuses_other_formats(png: Path) -> None:
     assert str(png) in result.stderr
 
 
-def test_info_of_several(coded: Path, png: Path) -> None:
+def test_info_of_several(coded: Path, png: Path, tmp_path: Path) -> None:
     """One that cannot be read does not hide the others."""
-    result = run("info", png, coded, coded, "--json", code=1)
-    assert [row["file"] for row in json.loads(result.stdout)] == [str(coded)] * 2
-    assert run("info", coded, coded).stdout.count("40 x 24 RGBA") == 2
+    other = tmp_path / "other.lic"
+    other.write_bytes(coded.read_bytes())
+    result = run("info", png, coded, other, "--json", code=1)
+    assert [row["file"] for row in json.loads(result.stdout)] == [str(coded), str(other)]
+    assert run("info", coded, other).stdout.count("40 x 24 RGBA") == 2
 
 
 def test_verify(coded: Path, tmp_path: Path, png: Path) -> None:
@@ -140,7 +158,21 @@ def test_demo(png: Path, tmp_path: Path) -> None:
         assert compared.width > 5 * 40
         assert compared.height > 2 * 24  # overview and detail
     assert "--overwrite" in run("demo", png, *TINY, "-o", out, code=1).stderr
-    assert "kitten" in run("demo", "dog", *TINY, code=1).stderr
+    assert "kitten" in run("demo", "dog", *TINY, "-o", tmp_path / "dog.png", code=1).stderr
+
+
+def test_demo_looks_where_it_writes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "_load", None)
+    monkeypatch.chdir(tmp_path)
+    Path("mine.png").write_bytes(b"mine")
+    assert "mine.png: exists" in run("demo", *TINY, "-o", "mine.png", code=1).stderr
+    assert "[default: lic-demo.png]" in run("demo", "--help").output
+    for name in ("dd2", "a.lic"):
+        found = run("demo", *TINY, "-o", name, code=2)
+        assert f"found {name}, allowed is the suffix" in found.output
+    assert "'nope'" in run("demo", "--model", "nope", "-o", "a.png", code=2).output
+    assert names(tmp_path) == {"mine.png"}
+    assert Path("mine.png").read_bytes() == b"mine"
 
 
 def test_demo_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,3 +225,14 @@ def test_starts_and_informs_without_torch(coded: Path) -> None:
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code, str(coded)], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_thumbnails_are_named_as_what_they_are(coded: Path, tmp_path: Path) -> None:
+    """Where desktops give names, these may have any other suffix, or none."""
+    for name in ("a.jpg", "a.lic", "a.WEBP"):
+        text = run("thumbnail", coded, tmp_path / name, code=2).output
+        assert f"{name}, allowed is a name that ends in .png" in text
+    good = "a.png", "b.PNG", "c", "d.x7Rz2k"
+    for name in good:
+        run("thumbnail", coded, tmp_path / name)
+    assert names(tmp_path) == {"sound.lic", *good}

@@ -49,4 +49,13 @@ def test_bad_options(tmp_path: Path) -> None:
     out = ("--out", tmp_path / "out")
     assert "--tile" in run("seams", tmp_path, *TINY, "--tile", 100, *out, code=2).output
     assert "--quality" in run("seams", tmp_path, *TINY, "--quality", "x", *out, code=2).output
-    assert "tile of 192" in run("seams", tmp_path, *TINY, "--tile", 192, *out, code=1).output
+
+
+def test_what_an_earlier_run_found_stays(tmp_path: Path) -> None:
+    picture("RGB", (200, 176)).save(tmp_path / "a.png")
+    earlier = tmp_path / "seams.json"
+    earlier.write_text("mine")
+    found = run("seams", tmp_path, *TINY, "--tile", 192, "--out", tmp_path, code=1).output
+    assert "tile of 192" in found
+    assert "seams.json" not in found
+    assert earlier.read_text() == "mine"

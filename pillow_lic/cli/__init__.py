@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import signal
 import sys
+from typing import Annotated
 
 import typer
 
+from .. import __version__
 from . import (
     autoload,
     bench,
@@ -30,11 +32,12 @@ from . import (
 
 __all__ = ["app", "main"]
 
+_SIGPIPE = 13  # what ends others whose reader has gone; Windows has no name for it
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
-    help="Learned image compression in .lic files.",
 )
 commands = (
     encode, decode, transcode, strip, thumbnail,
@@ -45,8 +48,32 @@ for module in commands:
     app.command(module.__name__.rpartition(".")[2])(module.command)
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pillow-lic {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _lic(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Learned image compression in .lic files."""
+
+
 def main() -> None:
     """Entry point of the `lic` script."""
     # As Ctrl-C does, so that what is half written goes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        # Typer and rich make status 1 of it, which would say that the work failed.
+        if isinstance(end.__context__, BrokenPipeError):
+            sys.exit(128 + _SIGPIPE)
+        raise

@@ -54,7 +54,12 @@ _Rivals = Annotated[
     typer.Option("--rivals", help=f"Of {', '.join(coders.RIVALS)}, between commas, or {NONE}."),
 ]
 _Anchor = Annotated[
-    str, typer.Option("--anchor", help="What BD-rates refer to; several between commas.")
+    str | None,
+    typer.Option(
+        "--anchor",
+        help="What BD-rates refer to; several between commas.",
+        show_default="jpeg, or else the first coder",
+    ),
 ]
 _Threads = Annotated[int | None, typer.Option("--threads", min=1, help="For networks and AVIF.")]
 _Estimate = Annotated[
@@ -66,7 +71,8 @@ _Curves = Annotated[
         "--curves",
         exists=True,
         dir_okay=False,
-        help="JSON of curves measured elsewhere, {name: [[bpp, PSNR, MS-SSIM], ...]}; "
+        # No square brackets, which rich takes for markup.
+        help="JSON of curves measured elsewhere, by name lists of lists of bpp, PSNR and MS-SSIM; "
         "those that --anchor names, and that are not measured here, are compared and drawn.",
     ),
 ]
@@ -128,7 +134,10 @@ def _coders(
     return found
 
 
-def _anchors(text: str, known: Sequence[str]) -> list[str]:
+def _anchors(text: str | None, known: Sequence[str]) -> list[str]:
+    """Return what was asked for, which must be known; else JPEG, or the first that is known."""
+    if text is None:
+        return ["jpeg" if "jpeg" in known else known[0]]
     anchors = _split(text)
     for name in anchors or [NONE]:
         if name not in known:
@@ -170,7 +179,7 @@ def _report(
     ours = [coder.name for coder in found if coder.device]
     with files.atomic(picture, overwrite=True) as path:
         plots.plot(every, [name for name in every if name not in ours], path)
-    console.print(f"{store.path}  {picture}", soft_wrap=True)
+    console.print(f"{store.path}  {picture}", markup=False, soft_wrap=True)
 
 
 def _time_photo(
@@ -199,7 +208,7 @@ def command(
     tune: _Tunes = "psnr",
     target_bpp: _Rates = None,
     rival: _Rivals = RIVALS,
-    anchor: _Anchor = "jpeg",
+    anchor: _Anchor = None,
     curves: _Curves = None,
     limit: options.Limit = None,
     threads: _Threads = None,

@@ -23,13 +23,6 @@ _WITH_EXIF = frozenset({"AVIF", "JPEG", "MPO", "PNG", "TIFF", "WEBP"})
 _WITH_16_BITS = frozenset({"JPEG2000", "PNG", "PPM", "TIFF"})  # of grey; others clip or refuse
 
 
-def _writable(suffix: str) -> bool:
-    from PIL import Image
-
-    format_ = Image.registered_extensions().get(suffix.lower())
-    return format_ in Image.SAVE and format_ != "LIC"  # `transcode` makes those
-
-
 def _times(image: LicImageFile, format_: str) -> dict[str, Any]:
     """Return how a sequence plays, as Pillow's savers take it."""
     assert image.timing is not None
@@ -46,8 +39,6 @@ def _decode(
 
     import pillow_lic
 
-    if not _writable(target.suffix):
-        raise ValueError(f"{target}: found {target.suffix!r}, allowed is what else Pillow writes")
     start = time.perf_counter()
     with files.atomic(target, overwrite) as path, pillow_lic.open(source, device) as image:
         format_ = Image.registered_extensions()[target.suffix.lower()]
@@ -102,9 +93,7 @@ def command(
 ) -> None:
     """Decode .lic files to PNG or any other format that Pillow writes."""
     suffix = "." + suffix.removeprefix(".")
-    if not _writable(suffix):
-        text = f"found {suffix[1:]!r}, allowed is the suffix of a format that Pillow writes"
-        raise typer.BadParameter(text, param_hint="--format")
+    files.check_suffix(suffix, suffix[1:], "--format")
     failures = files.Failures()
     inputs = files.expanded(failures, inputs)
     pairs = files.jobs(failures, inputs, out, suffix, "decoding", skip_existing=skip_existing)

@@ -87,24 +87,24 @@ def command(
     photo: Annotated[
         str, typer.Argument(help=f"{', '.join(PHOTOS)}, or the name of a picture file.")
     ] = "kitten",
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="Model; `lic models` lists them.")
-    ] = MODEL_DEFAULT,
+    model: options.Model = MODEL_DEFAULT,
     quality: options.Quality = 20,
     device: options.Device = "auto",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help=f"Comparison picture [default: {_OUT}].")
-    ] = None,
+        Path, typer.Option("--out", "-o", help="Comparison picture; the default is always anew.")
+    ] = _OUT,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Encode and decode a photo, and compare with JPEG, WebP and AVIF at the same file size."""
+    assert model is not None
+    assert quality is not None
+    files.check_suffix(out.suffix, out, "--out")
     failures = files.Failures()
     with failures.caught():
-        target, replace = (_OUT, True) if out is None else (out, overwrite)
-        with files.atomic(target, replace) as path:
+        with files.atomic(out, overwrite or out == _OUT) as path:
             pixels, focus = _load(photo)
-            panels = _panels(pixels, coders.ours(model, (), device), quality or 0)
+            panels = _panels(pixels, coders.ours(model, (), device), quality)
             side_by_side(panels, focus).save(path)
         _show(panels)
-        typer.echo(f"side by side: {target}")
+        typer.echo(f"side by side: {out}")
     failures.exit()

@@ -91,9 +91,7 @@ def _encode(
 
 
 def command(
-    inputs: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="Pictures, or folders of them.")
-    ],
+    inputs: options.Pictures,
     out: options.Target = None,
     model: options.Model = None,
     quality: options.Quality = None,
@@ -126,8 +124,7 @@ def command(
         "device": device,
     }
     given = {name: value for name, value in asked.items() if value is not None}
-    with options.naming("--quality or --target"):
-        _rate.wanted(given, (1, 1))
+    options.check_rate(given)
     failures = files.Failures()
     inputs = files.expanded(failures, inputs, files.pictures())
     pairs = files.jobs(failures, inputs, out, ".lic", "encoding", skip_existing=skip_existing)

@@ -7,7 +7,7 @@ import struct
 import sys
 import zlib
 from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import typer
@@ -18,6 +18,7 @@ from lic_models.atomic import replacing
 __all__ = [
     "Failures",
     "atomic",
+    "check_suffix",
     "expanded",
     "expected",
     "jobs",
@@ -60,6 +61,8 @@ class Failures:
 
         try:
             yield
+        except BrokenPipeError:  # of stdout: no fault of what it is about
+            raise
         except (
             OSError,
             ValueError,
@@ -129,10 +132,18 @@ def pictures() -> frozenset[str]:
     return frozenset(suffix for suffix, format_ in known if format_ in Image.OPEN) - {LIC}
 
 
+def check_suffix(suffix: str, given: object, option: str) -> None:
+    """Raise BadParameter, about what was given for an option, unless Pillow writes such files."""
+    format_ = Image.registered_extensions().get(suffix.lower())
+    if format_ not in Image.SAVE or format_ == "LIC":  # `encode` and `transcode` make those
+        allowed = "allowed is the suffix of a format that Pillow writes, other than LIC"
+        raise typer.BadParameter(f"found {given}, {allowed}", param_hint=option)
+
+
 def expanded(
     failures: Failures, sources: Sequence[Path], suffixes: Container[str] = (LIC,)
 ) -> list[Path]:
-    """Return the sources, in place of a folder the files in it (not below) with these suffixes."""
+    """Return the sources, each once, for a folder the files in it (not below) of these suffixes."""
     found: list[Path] = []
     for source in sources:
         with failures.caught(source):
@@ -144,7 +155,7 @@ def expanded(
             if not inside:
                 raise OSError(f"{source}: found none of the files that can be read in this folder")
             found += inside
-    return found
+    return list(dict.fromkeys(found))
 
 
 def jobs(
@@ -205,6 +216,7 @@ def tiles(
     tiles nobody knows how often: the bar then only moves.
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     console = Console(stderr=True)
@@ -212,13 +224,18 @@ def tiles(
         yield None
         return
     with Progress(console=console, transient=True) as bar:
-        task = bar.add_task(doing, total=None if searching else total)
+        task = bar.add_task(escape(doing), total=None if searching else total)
         yield lambda: bar.advance(task)
 
 
 @contextmanager
 def atomic(target: Path, overwrite: bool) -> Iterator[Path]:
-    """Yield a path to write to instead of `target`, as `replacing`, unless that is refused."""
+    """Yield a path to write to instead of `target`, as `replacing`, unless that is refused.
+
+    Its folder is made if there is none.
+    """
+    with suppress(OSError):  # what comes next says that there is still none
+        target.parent.mkdir(parents=True, exist_ok=True)
     refuse_existing(target, overwrite)
     with replacing(target) as path:
         yield path
@@ -231,7 +248,7 @@ def refuse_existing(target: Path, overwrite: bool) -> None:
     if target.exists() and not target.is_file():  # /dev/null, say
         raise FileExistsError(f"{target}: found a device or pipe, allowed is a file")
     folder = Path(os.path.realpath(target)).parent  # where a link leads
-    if not os.access(folder, os.W_OK):
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise PermissionError(f"{folder}: found no folder that can be written to")
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target}: exists; pass --overwrite to replace it")
@@ -246,21 +263,27 @@ def write_text(target: Path, text: str) -> None:
 def _targets(sources: Sequence[Path], out: Path | None, suffix: str) -> list[Path]:
     """Return where each source's result goes; BadParameter if there is no such place.
 
-    `out` is a directory if it is one, has no suffix, or serves several sources; else a file, whose
-    suffix must be that of what it will hold. Without it results go beside their sources.
+    `out` is a directory if it is one, has no suffix, or serves several sources and has no suffix
+    of pictures; else a file, whose suffix must be that of what it will hold. Without it results go
+    beside their sources.
     """
     if out is None or not sources:
-        found = [source.with_suffix(suffix) for source in sources]
-    elif out.is_dir() or len(sources) > 1 or not (out.suffix or out.exists()):
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            text = f"found {out}, allowed for several inputs is a directory ({error})"
-            raise typer.BadParameter(text, param_hint="--out") from error
-        found = [out / source.with_suffix(suffix).name for source in sources]
-    elif suffix == LIC and out.suffix.lower() != LIC and (out.is_file() or not out.exists()):
-        text = f"found {out}, allowed is a name that ends in {LIC}"
+        return [source.with_suffix(suffix) for source in sources]
+    several = len(sources) > 1
+    exists = os.path.exists(out)  # like `isdir`, False where nobody can say
+    if os.path.isdir(out) or (
+        not exists
+        and (several or not out.suffix)
+        and out.suffix.lower() not in Image.registered_extensions()
+    ):
+        return [out / source.with_suffix(suffix).name for source in sources]
+    if several:
+        text = f"found {out}, allowed for several inputs is a directory"
         raise typer.BadParameter(text, param_hint="--out")
-    else:
-        found = [out]
-    return found
+    if not exists or os.path.isfile(out):  # no device, say, which is refused as what it is
+        if suffix != LIC:
+            check_suffix(out.suffix, out, "--out")
+        elif out.suffix.lower() != LIC:
+            text = f"found {out}, allowed is a name that ends in {LIC}"
+            raise typer.BadParameter(text, param_hint="--out")
+    return [out]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +19,7 @@ __all__ = [
     "Model",
     "Out",
     "Overwrite",
+    "Pictures",
     "Preview",
     "Quality",
     "SkipExisting",
@@ -28,9 +29,11 @@ __all__ = [
     "TargetSize",
     "Tile",
     "Tune",
+    "check_rate",
     "effort_list",
     "encoders",
     "naming",
+    "no_stream",
     "quality_list",
     "rate_list",
     "tune_list",
@@ -84,10 +87,19 @@ def _tune(given: str) -> str:
     return _options.tune({"tune": given})
 
 
-def _preview(given: int) -> int | None:
+def _preview(given: int) -> int:
     from .. import _preview
 
     return _preview.edge_of(given)
+
+
+def no_stream(given: Path | list[Path] | None) -> Path | list[Path] | None:
+    """Return paths, none of which may be what other programs take for a stream."""
+    if Path("-") in (given if isinstance(given, list) else [given]):
+        raise typer.BadParameter(
+            "found -, allowed are names: standard input and output are not supported"
+        )
+    return given
 
 
 def _model(given: str) -> str:
@@ -100,6 +112,14 @@ def _device(given: str) -> object:
     from lic_models.device import choose
 
     return given == "auto" or choose(given)
+
+
+def check_rate(given: Mapping[str, Any]) -> None:
+    """Raise BadParameter if more than one option, or a bad one, says how large files shall be."""
+    from .. import _rate
+
+    with naming("--quality or --target"):
+        _rate.wanted(given, (1, 1))
 
 
 @contextmanager
@@ -156,12 +176,25 @@ def quality_list(text: str) -> list[float]:
 
 Folder = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Of pictures.")]
 Files = Annotated[
-    list[Path], typer.Argument(metavar="FILE", help=".lic files, or folders of them.")
+    list[Path],
+    typer.Argument(metavar="FILE", callback=no_stream, help=".lic files, or folders of them."),
 ]
-Out = Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for results.")]
+Pictures = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE", callback=no_stream, help="Pictures, or folders of them."),
+]
+Out = Annotated[
+    Path,
+    typer.Option("--out", "-o", file_okay=False, callback=no_stream, help="Folder for results."),
+]
 Target = Annotated[
     Path | None,
-    typer.Option("--out", "-o", help="A file, or a directory (for several, or without suffix)."),
+    typer.Option(
+        "--out",
+        "-o",
+        callback=no_stream,
+        help="A file, or a directory (for several, or without suffix).",
+    ),
 ]
 Limit = Annotated[
     int | None, typer.Option("--limit", min=1, help="Only the first pictures by name.")
@@ -219,7 +252,7 @@ Preview = Annotated[
         "--preview",
         callback=_checking("preview", _preview),
         metavar="PIXELS",
-        help="Store a small picture too, its longer side of this many pixels (256, say).",
+        help="Store a small picture too, its longer side of this many pixels (256, say); 0: none.",
     ),
 ]
 Device = Annotated[

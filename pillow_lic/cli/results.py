@@ -66,11 +66,13 @@ class Store:
 
     Attributes:
         versions: of the coders by name; rows of other versions are not found.
+        changed: whether there are rows that the file does not have.
     """
 
     def __init__(self, path: Path, versions: Mapping[str, str]) -> None:
         self.path, self.versions = path, versions
         self.rows: dict[tuple[str, str, float, str], Row] = {}
+        self.changed = False
         self._saved = time.monotonic()
         if path.exists():
             self._read()
@@ -96,6 +98,7 @@ class Store:
     def add(self, row: Row) -> None:
         """Keep a row, and write the file now and then."""
         self.rows[row.key] = row
+        self.changed = True
         if time.monotonic() - self._saved > SAVE_EVERY:
             self.save()
 
@@ -103,6 +106,7 @@ class Store:
         """Write all rows, and what else is given."""
         rows = [row.as_dict() for row in self.rows.values()]
         files.write_text(self.path, json.dumps({**more, "rows": rows}, indent=1) + "\n")
+        self.changed = False
         self._saved = time.monotonic()
 
 

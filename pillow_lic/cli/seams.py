@@ -134,9 +134,9 @@ def command(
                     measure.code(coder, each, pixels, Path(scratch)).pixels for coder in (cut, one)
                 )
                 rows.append(Row(path.name, each, **_compare(tiled, whole, tile)))
-        if rows:
+        if rows:  # or what an earlier run found would go
             _show(rows, tile)
-        found = {"model": model, "tile": tile, "rows": [asdict(row) for row in rows]}
-        files.write_text(out / "seams.json", json.dumps(found, indent=1) + "\n")
-        typer.echo(str(out / "seams.json"))
+            found = {"model": model, "tile": tile, "rows": [asdict(row) for row in rows]}
+            files.write_text(out / "seams.json", json.dumps(found, indent=1) + "\n")
+            typer.echo(str(out / "seams.json"))
     failures.exit()

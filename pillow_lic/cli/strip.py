@@ -63,6 +63,7 @@ def command(
         bool, typer.Option(help="Drop the colour profile too, which changes colours.")
     ] = False,
     overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
 ) -> None:
     """Remove EXIF, XMP, previews and unknown parts; coded pixels stay as they are, bit by bit.
 
@@ -71,7 +72,8 @@ def command(
     tags = _tags(keep or []) | (set() if drop_profile else {"i"})
     failures = files.Failures()
     inputs = files.expanded(failures, inputs)
-    for source, target in files.jobs(failures, inputs, out, ".lic", "stripping"):
+    pairs = files.jobs(failures, inputs, out, ".lic", "stripping", skip_existing=skip_existing)
+    for source, target in pairs:
         with failures.caught(source):
             _strip(source, target, tags, overwrite)
     failures.exit()

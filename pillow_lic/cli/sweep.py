@@ -72,4 +72,5 @@ def measure_all(
                 for coder in found
             }
     finally:
-        store.save()
+        if store.changed:  # or a run that fails at once would leave rows without their summary
+            store.save()

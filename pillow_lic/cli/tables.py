@@ -15,9 +15,10 @@ __all__ = ["points", "summary", "timings"]
 
 
 def _table(title: str, first: str, *others: str) -> Table:
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
     table.add_column(first, overflow="fold")  # names of models differ at their ends
     for name in others:
         table.add_column(name, justify="right")

@@ -13,15 +13,28 @@ __all__ = ["command"]
 
 
 def command(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A .lic file.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="The picture to write, as PNG.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", callback=options.no_stream, help="A .lic file.")
+    ],
+    target: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT", callback=options.no_stream, help="The picture to write, as PNG."
+        ),
+    ],
     size: Annotated[int, typer.Option(min=1, max=4096, help="Longest side in pixels.")] = 256,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
 ) -> None:
     """Write a small PNG of a .lic file, turned as its EXIF orientation says."""
+    from PIL import Image
+
     import pillow_lic
 
+    # Desktops name files as they like, without suffix too; what says another format is a mistake.
+    if Image.registered_extensions().get(target.suffix.lower(), "PNG") != "PNG":
+        text = f"found {target}, allowed is a name that ends in .png or in no picture's suffix"
+        raise typer.BadParameter(text, param_hint="OUT")
     failures = files.Failures()
     with (
         failures.caught(source),

@@ -15,7 +15,7 @@ __all__ = ["command"]
 def _transcode(source: Path, target: Path, given: dict[str, Any], overwrite: bool) -> None:
     from PIL import Image
 
-    from .. import _codec, _writing, container
+    from .. import _codec, _rate, _writing, container
 
     device = given["device"]
     with files.atomic(target, overwrite) as path:
@@ -25,10 +25,14 @@ def _transcode(source: Path, target: Path, given: dict[str, Any], overwrite: boo
             Image._decompression_bomb_check((header.width, header.height))
             found = list(container.read_frames(fp, header))
         frames = [_codec.decode(header, parts, device) for parts in found]
-        own = {"model": header.model_name, "quality": header.level / 100, "tile": header.tile}
+        own = {"model": header.model_name, "tile": header.tile}
+        if not any(name in given for name in _rate.NAMES):
+            own["quality"] = header.level / 100
         if given.get("model", header.model_name) == header.model_name:
             own["tune"] = _codec.codec_of(header, device).tune
-        metadata, timing = found[0].metadata, found[0].timing
+        metadata, timing = dict(found[0].metadata), found[0].timing
+        if "preview" in given:
+            metadata.pop(container.PREVIEW, None)
         data = _writing.file_of(frames, metadata, {**own, **given}, timing)
         path.write_bytes(data)
     typer.echo(f"{target}  {before:,} -> {len(data):,} bytes")
@@ -39,12 +43,16 @@ def command(
     out: options.Target = None,
     model: options.Model = None,
     quality: options.Quality = None,
+    target_size: options.TargetSize = None,
+    target_bpp: options.TargetBpp = None,
+    target_psnr: options.TargetPsnr = None,
     effort: options.Effort = None,
     tune: options.Tune = None,
     tile: options.Tile = None,
     preview: options.Preview = None,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
 ) -> None:
     """Decode .lic files and encode them again, profile, EXIF, XMP and preview kept.
 
@@ -54,15 +62,19 @@ def command(
     asked = {
         "model": model,
         "quality": quality,
+        "target_size": target_size,
+        "target_bpp": target_bpp,
+        "target_psnr": target_psnr,
         "effort": effort,
         "tune": tune,
         "tile": tile,
         "preview": preview,
     }
     given = {"device": device, **{k: value for k, value in asked.items() if value is not None}}
+    options.check_rate(given)
     failures = files.Failures()
     inputs = files.expanded(failures, inputs)
-    pairs = files.jobs(failures, inputs, out, ".lic", "transcoding")
+    pairs = files.jobs(failures, inputs, out, ".lic", "transcoding", skip_existing=skip_existing)
     for source, target in pairs:
         with failures.caught(source):
             _transcode(source, target, given, overwrite)

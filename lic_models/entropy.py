@@ -26,6 +26,7 @@ LOG_RATIO = math.log(SCALE_MAX / SCALE_MIN) / (INDICES - 1)
 MIXTURE_TAIL = 5.0  # as TAIL is for tables, of each Gaussian of a mixture
 LOG_ESCAPE = -16 * math.log(2)  # 14 bits for the escape, 2 + 2 log2 for its Exp-Golomb code
 LOG_RARE = -24 * math.log(2)  # the same for mixtures, whose letters all have one part of 2^24
+TINY = 1e-37
 PASSES = 2  # after which y is foreseen to a hundredth of the bits, by cheng2020 at quality 5
 Shapes = dict[str, tuple[int, int, int]]
 Rounding = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -37,12 +38,14 @@ def _scale(index: Tensor) -> Tensor:
 
 
 def _log_gaussian(residual: Tensor, scale: Tensor) -> Tensor:
-    """Log density of residuals (in steps) under Gaussians convolved with a unit box."""
-    inner = (0.5 - residual.abs()) / scale
-    log_inner = torch.special.log_ndtr(inner)
-    log_outer = torch.special.log_ndtr(inner - 1 / scale)
-    log_density: Tensor = log_inner + torch.log1p(-torch.exp(log_outer - log_inner))
-    return log_density
+    """Log density of residuals (in steps) under Gaussians convolved with a unit box.
+
+    Both ends are on one side of the mean, where erfc is precise, or the difference is large; what
+    no float32 holds is far below the escape. On a CPU log_ndtr takes three times as long.
+    """
+    near = (residual.abs() - 0.5) / scale * math.sqrt(0.5)
+    density = (torch.erfc(near) - torch.erfc(near + math.sqrt(0.5) / scale)) / 2
+    return density.clamp_min(TINY).log()
 
 
 def _bits(log_density: Tensor, residual: Tensor, reach: Tensor, least: float) -> Tensor:

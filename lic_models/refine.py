@@ -12,8 +12,8 @@ so how large the gradients of a channel are tells how steep its cost is, and a g
 root mean square how far a value is from its best place. With Adam, for which all values are
 equally far, two steps saved less than three quarters of what they save now, and 64 what four do.
 
-Pictures that only tell where to go may be rough: in bfloat16 two steps take two fifths less time
-and leave 0.2 % more bits.
+Pictures that only tell where to go may be rough: in bfloat16, where a CPU has it, steps take a
+third less time and leave 0.2 % more bits.
 """
 
 from __future__ import annotations

@@ -58,7 +58,8 @@ Steps = Generator[Step, Tensor, None]
 class Model(nn.Module, ABC):
     """A learned image codec without its entropy coder.
 
-    Every tensor is NCHW. `level` is (B,) float in training and one integer for frozen weights.
+    Every tensor is NCHW. `level` is (B,) float, in training its shares (B, ANCHORS) as
+    `anchor_shares` has them; `steps` of frozen weights take one integer.
     """
 
     name: ClassVar[str]

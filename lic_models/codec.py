@@ -107,7 +107,7 @@ class Codec:
         tune: str | None,
     ) -> Iterator[tuple[bytes, dict[str, Tensor]]]:
         """Yield payloads and what their latents are when decoded, tile by tile."""
-        for latents in self._latents(image, level, tile, effort, kept, tune):
+        for latents in self.latents(image, level, tile, effort, kept, tune):
             yield coding.encode(self.model, latents, level)
             if on_tile:
                 on_tile()
@@ -119,10 +119,10 @@ class Codec:
         Arguments and errors are those of `encode_tiles`.
         """
         where = self.transforms.where(level)
-        found = self._latents(as_tensor(pixels), level, tile)
+        found = self.latents(as_tensor(pixels), level, tile)
         return sum(float(estimate(self.model, z_y, where, nearest)[1]) for z_y in found)
 
-    def _latents(
+    def latents(
         self,
         image: Tensor,
         level: int,

@@ -27,7 +27,7 @@ class Cost(NamedTuple):
 @torch.enable_grad()  # for which layers are computed as a whole, however many zeros they meet
 def cost(model: Model) -> Cost:
     """Count what a frozen model computes for one image."""
-    device = next(model.buffers(), torch.empty(0)).device
+    device = next(model.parameters()).device
     level = torch.tensor([float(LEVEL_MAX)], device=device)
     shapes = model.shapes(SIDE, SIDE)
 

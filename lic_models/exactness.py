@@ -37,8 +37,8 @@ import lic_models
 from . import contexts
 from .codec import Codec
 from .integer import IntConv2d, smooth_magnitude
+from .photos import find, read
 from .refusals import refusing
-from .train.data import find, read
 from .tunes import PLAIN, known
 
 app = typer.Typer(add_completion=False, help=__doc__)

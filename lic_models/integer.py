@@ -219,7 +219,7 @@ class IntConv2d(nn.Module):
         return FRAC - self.frac_out
 
     def forward(self, a: Tensor, level: Tensor | int) -> Tensor:
-        """Apply the layer; `level` is (B,) in training, one integer once frozen."""
+        """Apply the layer; `level` as `level_lerp` takes it, one integer once frozen."""
         if self.frozen is not None:
             return self._exact(a, int(level))
         assert isinstance(level, Tensor)

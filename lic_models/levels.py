@@ -38,11 +38,11 @@ def level_from_quality(quality: object) -> int:
 
     Raises ValueError unless `quality` is a real number from 1 to 100.
     """
-    if isinstance(quality, bool) or not isinstance(quality, numbers.Real):
+    value: Any = quality  # `numbers.Real` does not say that it can be compared
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not (real and 1 <= value <= 100):  # which NaN is not
         raise ValueError(f"quality: found {quality!r}, allowed is a number from 1 to 100")
-    if not 1 <= quality <= 100:  # type: ignore[operator]  # which NaN is not
-        raise ValueError(f"quality: found {quality!r}, allowed is a number from 1 to 100")
-    return round(float(quality) * 100)
+    return round(float(value) * 100)
 
 
 def lmbda(level: Any) -> Any:

@@ -32,9 +32,9 @@ from .causal import Causal
 from .codec import Codec
 from .contexts import evidence
 from .levels import level_from_quality
+from .photos import read
 from .positions import KERNEL
 from .refusals import refusing
-from .train.data import read
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -120,7 +120,7 @@ def measure(codec: Codec, image: Tensor, level: int) -> Measured:
     module = sys.modules[type(codec.model).__module__]
     if not hasattr(module, "waves"):
         raise ValueError(f"model: found {codec.name}, allowed are those with wavefronts")
-    [latents] = codec._latents(image, level, 0)
+    [latents] = codec.latents(image, level, 0)
     orders: list[AbstractContextManager[object]] = [
         nullcontext(),
         patch.object(contexts, "wavefronts", _single),

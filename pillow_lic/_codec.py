@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -16,7 +16,7 @@ from ._modes import narrow
 from ._rate import Target, guess, search
 from .container import Header, Parts, Timing, write_frames
 from .errors import LicError, ModelError, PayloadError, UnknownModelError, WeightsNotFoundError
-from .header import LEVELS, MODES
+from .header import MODES, QUALITY_DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .header import Box
 
-__all__ = ["codec_of", "decode", "encode", "opacity", "translated"]
+__all__ = ["begun", "codec_of", "decode", "encode", "opacity", "translated"]
 
 
 class _Raised(BaseException):
@@ -135,6 +135,22 @@ def opacity(header: Header, parts: Parts, depth: int, region: Box) -> Pixels:
     return plane if depth == header.depth else narrow(plane)
 
 
+def begun(
+    model: str, quality: object, device: str, tune: str, **fields: Any
+) -> tuple[Codec, Header]:
+    """Return the codec and the header, which has these fields too, of a file to be written.
+
+    Raises ValueError for what cannot be stored, before the long work.
+    """
+    import lic_models
+
+    level = lic_models.level_from_quality(quality)
+    codec = lic_models.load(lic_models.model_name(model), device=device, tune=tune)
+    header = Header(model=codec.model_id, fingerprint=codec.fingerprint, level=level, **fields)
+    header.pack()
+    return codec, header
+
+
 def encode(
     frames: Sequence[Pixels],
     metadata: Mapping[str, bytes],
@@ -157,25 +173,13 @@ def encode(
     with translated("encoding"):
         import numpy as np
 
-        import lic_models
-
         on_tile = _calling(on_tile)
-        level = LEVELS[1] if target else lic_models.level_from_quality(quality)
-        codec = lic_models.load(lic_models.model_name(model), device=device, tune=tune)
         height, width, channels = frames[0].shape
         mode, depth = MODES[channels - 1], 8 * frames[0].itemsize
-        header = Header(
-            width,
-            height,
-            mode,
-            codec.model_id,
-            codec.fingerprint,
-            level,
-            tile,
-            depth,
-            timing is not None,
-        )
-        header.pack()  # refuse what cannot be stored before the long work
+        fields = {"width": width, "height": height, "mode": mode, "tile": tile, "depth": depth}
+        fields["sequence"] = timing is not None
+        quality = QUALITY_DEFAULT if target else quality  # to begin with
+        codec, header = begun(model, quality, device, tune, **fields)
         planes = [alpha.encode(f[..., -1]) if header.has_alpha else None for f in frames]
 
         def colours(frame: Pixels) -> Pixels:
@@ -200,7 +204,7 @@ def encode(
             )
 
         if target is None:
-            return plainly(level)
+            return plainly(header.level)
         files: dict[int, bytes] = {}
 
         def measure(level: int) -> float:

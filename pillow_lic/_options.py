@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from . import _rate
-from .header import MODEL_DEFAULT, TILE_MAX, TILE_UNIT, Box, worked
+from .header import MODEL_DEFAULT, QUALITY_DEFAULT, TILE_MAX, TILE_UNIT, Box, worked
 
 __all__ = ["check_size", "effort", "encoding", "fits", "inside", "metadata", "tile_edge", "tune"]
 
@@ -71,7 +71,7 @@ def encoding(options: Mapping[str, Any], size: tuple[int, int], frames: int = 1)
         raise ValueError(f"on_tile: found {on_tile!r}, allowed are functions")
     return {
         "model": options.get("model", MODEL_DEFAULT),
-        "quality": options.get("quality", 75),
+        "quality": options.get("quality", QUALITY_DEFAULT),
         "target": _rate.wanted(options, size, frames),
         "tile": tile_edge(options, size),
         "device": options.get("device", "auto"),

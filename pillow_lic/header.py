@@ -18,6 +18,7 @@ __all__ = [
     "MODELS",
     "MODEL_DEFAULT",
     "MODES",
+    "QUALITY_DEFAULT",
     "SIGNATURE",
     "Box",
     "Header",
@@ -38,6 +39,7 @@ MODELS = (  # position = model id, permanent; the header stores the id alone
     "checkerboard", "elic",
 )  # fmt: skip
 MODEL_DEFAULT = "elic"  # of all that writes files
+QUALITY_DEFAULT = 75
 SIDE_MAX = 1 << 30
 LEVELS = (100, 10000)
 TILE_UNIT = 64

@@ -24,14 +24,13 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.utils.data import Dataset
 
-import lic_models
 from lic_models.atomic import replacing
 from lic_models.codec import Coded
 
 from . import _codec, _options, container
 from ._streams import seekable
 from .container import Header, Parts
-from .header import MODEL_DEFAULT
+from .header import MODEL_DEFAULT, QUALITY_DEFAULT
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,7 +110,7 @@ def write(
     x: Tensor,
     *,
     model: str = MODEL_DEFAULT,
-    quality: float = 75,
+    quality: float = QUALITY_DEFAULT,
     effort: int | None = None,
     tune: str | None = None,
     tile: int | None = None,
@@ -141,11 +140,9 @@ def write(
     effort = _options.effort({"effort": effort})
     tune = _options.tune({"tune": tune})
     with _codec.translated("encoding"):
-        level = lic_models.level_from_quality(quality)
-        codec = lic_models.load(lic_models.model_name(model), device=device, tune=tune)
-        header = Header(width, height, "RGB", codec.model_id, codec.fingerprint, level, edge, depth)
-        header.pack()  # refuse what cannot be stored before the long work
-        tiles = codec.encode_tiles(x, level, edge, effort=effort, tune=tune)
+        fields = {"width": width, "height": height, "mode": "RGB", "tile": edge, "depth": depth}
+        codec, header = _codec.begun(model, quality, device, tune, **fields)
+        tiles = codec.encode_tiles(x, header.level, edge, effort=effort, tune=tune)
         data = container.write(header, {}, None, tiles)
     if isinstance(target, str | os.PathLike):
         with replacing(Path(target)) as path:

@@ -32,11 +32,13 @@ def written(out: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of two pictures and a text."""
+    """A folder of two pictures, and of what other systems leave beside them."""
     path = tmp_path_factory.mktemp("pictures")
     for index, size in enumerate(SIZES):
         picture("RGB", size).save(path / f"{index}.png")
-    (path / "notes.txt").write_text("no picture")
+    for name in ("notes.txt", "._0.png"):
+        (path / name).write_text("no picture")
+    (path / "folder.png").mkdir()
     return path
 
 

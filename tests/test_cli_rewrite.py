@@ -130,17 +130,6 @@ def test_transcode_keeps_depth_and_kind(tmp_path: Path) -> None:
         assert (image.info["loop"], image.info["duration"], image.info["quality"]) == (3, 70, 60)
 
 
-def test_transcode_with_the_same_model_keeps_what_its_weights_serve(tmp_path: Path) -> None:
-    path = tmp_path / "a.lic"
-    picture().save(path, model="elic", tune="ms-ssim", quality=60)
-    for number, model in enumerate(("elic", None, "tiny")):
-        out = tmp_path / f"{number}.lic"
-        run("transcode", path, "-o", out, "--quality", 30, *(("-m", model) if model else ()))
-        with Image.open(path) as before, Image.open(out) as after:
-            same = before.header.fingerprint == after.header.fingerprint
-            assert same == (model != "tiny")
-
-
 def test_transcode_changes_what_is_asked(full: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.lic"
     run("transcode", full, "-o", out, "--tile", 0, "--preview", 32)

@@ -242,7 +242,7 @@ def test_a_claimed_length_allocates_nothing() -> None:
 def test_salvage_keeps_what_is_whole() -> None:
     """A damaged tile is lost alone; after a cut, or a damaged tag, the rest is lost too."""
     grid = HEADER._replace(width=192, height=64, tile=64)
-    packed, tiles = grid.pack(), [part("T", bytes([n])) for n in range(3)]
+    tiles = [part("T", bytes([n])) for n in range(3)]
 
     def salvage(*parts: bytes) -> container.Parts:
         return container.salvage_parts(io.BytesIO(b"".join(parts)), grid)
@@ -254,7 +254,6 @@ def test_salvage_keeps_what_is_whole() -> None:
     assert salvage(tiles[0], b"t" + tiles[1][1:], tiles[2]).tiles == [b"\0", None, None]
     assert salvage(part("e", b"x")[:-1] + b"?", *tiles).tiles == [b"\0", b"\1", b"\2"]
     assert salvage().tiles == [None] * 3
-    assert len(packed) == 30
 
 
 @pytest.mark.parametrize(

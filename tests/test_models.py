@@ -144,8 +144,7 @@ def test_reach_is_how_far_pixels_depend(name: str, depths: dict[str, Any]):
     """By their gradients, in double precision; the next sample's pixels are no nearer."""
     cls = registry.lookup(name)
     torch.manual_seed(0)
-    toy = cls.configs["toy" if "toy" in cls.configs else "shipped"]
-    model = cls(replace(toy, **depths)).double()
+    model = cls(replace(cls.configs["toy"], **depths)).double()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -296,7 +295,7 @@ def test_what_is_our_own_comes_first():
     assert "'checkerboard'" in found.stdout
 
 
-def test_weights_are_verified(tmp_path, monkeypatch: pytest.MonkeyPatch):
+def test_weights_are_verified(tmp_path):
     found = weights.find("tiny")
     copy = tmp_path / found.path.name
     data = bytearray(found.path.read_bytes())

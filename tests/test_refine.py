@@ -61,9 +61,11 @@ def test_steps_are_as_long_as_their_channel_asks():
 
 
 def test_steps_of_efforts():
-    """Every effort takes more steps than the one before it."""
-    assert len(refine.STEPS) == refine.EFFORT_MAX + 1
+    """Every effort takes more steps than the one before it, and help says how many at most."""
     assert list(refine.STEPS) == sorted(set(refine.STEPS))
+    shown = " ".join(run("encode", "--help").output.replace("│", " ").split())
+    assert f"0-{refine.EFFORT_MAX}" in shown
+    assert f"{refine.STEPS[1]} (at 1) to {refine.STEPS[-1]} (at {refine.EFFORT_MAX})" in shown
 
 
 def test_same_picture_same_bytes(codec: lic_models.Codec):

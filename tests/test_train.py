@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 import lic_models
 from lic_models import registry, weights
 from lic_models.levels import LEVEL_MAX, LEVEL_MIN
+from lic_models.photos import find
 from lic_models.train import data
 from lic_models.train.__main__ import app
-from lic_models.train.data import Photos, find
+from lic_models.train.data import Photos
 from lic_models.train.linear import arrange, fits, linear_start, reordered
 from lic_models.train.loop import Settings, _average, _Run, evaluate
 from lic_models.train.muon import Muon, orthogonal
@@ -386,7 +387,10 @@ def test_files_that_are_no_checkpoints(photos: Path, tmp_path: Path):
         ((*common, "--out", tmp_path / "b", "--start", none), "No such file"),
         ((*common, "--out", tmp_path / "b", "--transforms", photo), "found no checkpoint"),
         ((*common, "--out", photo), "exists"),
-        ((*common, "--out", tmp_path / "b", "--device", "foo"), "found foo, allowed is auto"),
+        (
+            (*common, "--out", tmp_path / "b", "--device", "foo"),
+            "device: found 'foo', allowed is auto",
+        ),
         (("fit", "balle2017", *common[2:], "--out", tmp_path / "run"), "model: found balle2017"),
     ):
         found = refusal(*arguments)
@@ -578,12 +582,29 @@ def test_averages_forget_the_start():
     assert average[0] < 1e-3
 
 
-def test_crops_are_pixels_of_the_photos(photos: Path):
-    crops = Photos(find([photos]), 64, torch.device("cpu")).batch(20, np.random.default_rng(1))
-    assert crops.shape == (20, 3, 64, 64)
-    assert crops.min() >= 0
-    assert crops.max() <= 1
-    assert crops.flatten(1).std(1).min() > 0.01
+def test_crops_are_pixels_of_the_photos(photos: Path, monkeypatch: pytest.MonkeyPatch):
+    """Turned perhaps, but where they are not shrunk, softened or grained, sample by sample."""
+    every = Photos(find([photos]), 64, torch.device("cpu"))
+    plain = every.batch(20, np.random.default_rng(1))
+    assert (plain.shape, plain.min() >= 0, plain.max() <= 1) == ((20, 3, 64, 64), True, True)
+    for name in ("HALVED", "GRAINY"):
+        monkeypatch.setattr(data, name, 0)
+    monkeypatch.setattr(data, "SHRINK_MAX", 1)
+    crops = (every.batch(20, np.random.default_rng(1)) * 255).round().byte()
+    for crop in crops:
+        turned = [crop, crop.flip(2), crop.transpose(1, 2), crop.transpose(1, 2).flip(2)]
+        assert any(_inside(each, photo) for each in turned for photo in every.photos)
+
+
+def _inside(crop: torch.Tensor, photo: torch.Tensor) -> bool:
+    """Whether a photo (3, H, W) has a crop (3, h, w) somewhere."""
+    height, width = crop.shape[1:]
+    rows, columns = photo.shape[1] - height + 1, photo.shape[2] - width + 1
+    corner = (photo[:, :rows, :columns] == crop[:, :1, :1]).all(0)
+    return any(
+        torch.equal(photo[:, top : top + height, left : left + width], crop)
+        for top, left in corner.nonzero().tolist()
+    )
 
 
 @pytest.mark.parametrize("halved", [0, 1])

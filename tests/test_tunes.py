@@ -151,8 +151,10 @@ def test_weights_of_a_tune(tuned: weights.Found):
 
 def test_transcoding_keeps_what_weights_serve(tuned: weights.Found, tmp_path: Path):
     (tmp_path / "x.lic").write_bytes(lic(tune="ms-ssim"))
-    run("transcode", tmp_path / "x.lic", "-o", tmp_path / "y.lic", "--quality", 50)
-    assert used((tmp_path / "y.lic").read_bytes()) == tuned.fingerprint
+    for model in ((), ("--model", "tiny")):
+        common = ("-o", tmp_path / "y.lic", "--overwrite", "--quality", 50)
+        run("transcode", tmp_path / "x.lic", *common, *model)
+        assert used((tmp_path / "y.lic").read_bytes()) == tuned.fingerprint
     run("transcode", tmp_path / "x.lic", "-o", tmp_path / "z.lic", "--tune", "psnr")
     assert used((tmp_path / "z.lic").read_bytes()) == used(lic())
 

@@ -20,13 +20,15 @@ from .. import registry, tunes, weights
 from ..atomic import replacing
 from ..base import Model
 from ..channelnorm import ChannelNorm
+from ..device import choose
 from ..gdn import GDN, GdnAnalysis
 from ..layers import Attention, Branch, Residuals
+from ..photos import find
 from ..refusals import refusing
 from ..tunes import PLAIN
 from . import checkpoints as files
 from .adversarial import AdversarialObjective
-from .data import Photos, find, readable
+from .data import Photos, readable
 from .imitation import ImitationObjective, inherited
 from .linear import fits, linear_start, reordered
 from .loop import OtherOptions, Settings, fit
@@ -41,11 +43,9 @@ HELD_OUT = 8  # photos that are never trained on, for the log's figures
 def _device(name: str) -> torch.device:
     if name == "auto":
         name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.zeros(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        problem = f"found {name}, allowed is auto, cpu or one at hand"
-        raise typer.BadParameter(problem, param_hint="device") from error
+    with refusing():
+        found = choose(name)
+    return found
 
 
 def _class(model: str) -> type[Any]:
@@ -103,18 +103,22 @@ def fit_command(
     loose: Annotated[
         float,
         typer.Option(min=0, max=1, help="Share of the budget before integer layers round."),
-    ] = 0.0,
-    batch: Annotated[int, typer.Option(min=1, help="Crops per step and process.")] = 8,
+    ] = Settings.loose,
+    batch: Annotated[int, typer.Option(min=1, help="Crops per step and process.")] = Settings.batch,
     patch: Annotated[int, typer.Option(min=64, help="Edge of a crop, multiple of 64.")] = 192,
-    rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 1e-3,
-    entropy: Annotated[float, typer.Option(min=0, help="Factor for all but the transforms.")] = 4.0,
+    rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = Settings.rate,
+    entropy: Annotated[
+        float, typer.Option(min=0, help="Factor for all but the transforms.")
+    ] = Settings.entropy,
     chain: Annotated[
         float, typer.Option(min=0, help="Factor for strided convolutions, lrp.")
-    ] = 0.1,
-    every: Annotated[float, typer.Option(min=0.01, help="Minutes between checkpoints.")] = 5.0,
+    ] = Settings.chain,
+    every: Annotated[
+        float, typer.Option(min=0.01, help="Minutes between checkpoints.")
+    ] = Settings.every,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of crops, levels and the start.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of crops, levels and the start.")] = Settings.seed,
 ) -> None:
     """Train a model, or go on where the folder's checkpoint stopped."""
     if patch % 64:

@@ -1,4 +1,4 @@
-"""Photos in memory, crops out. The only place in this package that reads image files."""
+"""Photos in memory, crops out."""
 
 from __future__ import annotations
 
@@ -10,47 +10,18 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
-__all__ = ["Photos", "find", "read", "readable"]
+from ..photos import read
 
-SUFFIXES = {".avif", ".bmp", ".jpg", ".jpeg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+__all__ = ["LUMA", "Photos", "readable"]
+
 SHRINK_MAX = 1.8  # random downscaling hides the coding artefacts of the training files
 HALVED = 0.4  # share of crops that get chroma of half the resolution, as most cameras store it
 GRAINY = 0.35  # share of crops that get grain: training files have lost theirs
 GRAIN_MAX = 5 / 255  # standard deviation
 GROUPS = 8  # of crops in a batch; those in one have their shrinking, turning and grain in common
-WITHOUT_WHITE = ("I", "F")  # modes of numbers of any size
 LUMA = (0.299, 0.587, 0.114)
-
-
-def find(folders: Sequence[Path]) -> list[Path]:
-    """Return all image files below the folders, sorted; raises ValueError if there are none."""
-    found = sorted(p for f in folders for p in Path(f).rglob("*") if p.suffix.lower() in SUFFIXES)
-    if not found:
-        raise ValueError(f"data: found no images in {[str(f) for f in folders]}")
-    return found
-
-
-def read(path: Path) -> Tensor:
-    """Return an image as uint8 (3, H, W), channels innermost in memory.
-
-    Opacity is left out, 16 bits become 8. Raises ValueError if it cannot be read, or if its mode
-    does not say what is white.
-    """
-    try:
-        with Image.open(path) as image:
-            if image.mode in WITHOUT_WHITE:
-                raise ValueError(f"mode: found {image.mode}, which does not say what is white")
-            if image.mode.startswith("I;16"):
-                grey = (np.asarray(image) / 257).round().astype(np.uint8)
-                pixels = np.stack([grey] * 3, 2)
-            else:
-                pixels = np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: {error}") from error
-    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def readable(path: Path) -> Tensor:

@@ -68,7 +68,7 @@ def _set_stage(conv: nn.Conv2d, deconv: nn.ConvTranspose2d | nn.Conv2d, basis: T
 
 
 def _middle(images: Tensor) -> Tensor:
-    """The middle of all levels, for each of the images."""
+    """A level near the middle, for each of the images."""
     return torch.full((len(images),), LEVEL_MIN + SPACING * ANCHORS / 2, device=images.device)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ..header import MODEL_DEFAULT
+from ..header import MODEL_DEFAULT, QUALITY_DEFAULT
 from . import (
     coders,
     files,
@@ -30,7 +30,6 @@ from .coders import Coder
 __all__ = ["command"]
 
 QUALITIES = ",".join(str(quality) for quality in range(5, 101, 5))
-PHOTO_QUALITY = 75.0
 RIVALS = ",".join(rivals.OWN)
 NONE = "none"
 
@@ -239,7 +238,7 @@ def command(
     with failures.caught(), files.missing_extra():
         out.mkdir(parents=True, exist_ok=True)
         if time_photo is not None:
-            at = [PHOTO_QUALITY] if quality is None else qualities
+            at = [float(QUALITY_DEFAULT)] if quality is None else qualities
             _time_photo(time_photo, models, at, device, threads, out)
         if folder is not None:
             metrics.check_extra()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .. import _options, _rate
+from .. import _frames, _options, _rate
 from . import files, options
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _animation(opened: Image.Image) -> tuple[list[Image.Image], dict[str, Any]]:
         if not number and opened.info.get("default_image"):
             continue  # of PNG, for who cannot show the animation
         frame.load()  # WebP says only then how long it lasts
-        durations.append(frame.info.get("duration", 100))
+        durations.append(frame.info.get("duration", _frames.DURATION))
         frames.append(frame.copy())
     loop = opened.info.get("loop", 0)
     if opened.format == "GIF":  # which says how often to play again, or nothing at all
@@ -111,20 +111,18 @@ def command(
     ] = False,
 ) -> None:
     """Encode pictures of any format that Pillow reads to .lic files."""
-    asked = {
-        "model": model,
-        "quality": quality,
-        "target_size": target_size,
-        "target_bpp": target_bpp,
-        "target_psnr": target_psnr,
-        "effort": effort,
-        "tune": tune,
-        "tile": tile,
-        "preview": preview,
-        "device": device,
-    }
-    given = {name: value for name, value in asked.items() if value is not None}
-    options.check_rate(given)
+    given = options.given(
+        model=model,
+        quality=quality,
+        target_size=target_size,
+        target_bpp=target_bpp,
+        target_psnr=target_psnr,
+        effort=effort,
+        tune=tune,
+        tile=tile,
+        preview=preview,
+        device=device,
+    )
     failures = files.Failures()
     inputs = files.expanded(failures, inputs, files.pictures())
     pairs = files.jobs(failures, inputs, out, ".lic", "encoding", skip_existing=skip_existing)

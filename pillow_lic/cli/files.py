@@ -21,6 +21,7 @@ __all__ = [
     "check_suffix",
     "expanded",
     "expected",
+    "inside",
     "jobs",
     "missing_extra",
     "orientation",
@@ -140,6 +141,12 @@ def check_suffix(suffix: str, given: object, option: str) -> None:
         raise typer.BadParameter(f"found {given}, {allowed}", param_hint=option)
 
 
+def inside(folder: Path, suffixes: Container[str]) -> list[Path]:
+    """Return the files in a folder with these suffixes by name, but for hidden ones."""
+    named = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
+    return [path for path in named if not path.name.startswith(".") and path.is_file()]
+
+
 def expanded(
     failures: Failures, sources: Sequence[Path], suffixes: Container[str] = (LIC,)
 ) -> list[Path]:
@@ -150,11 +157,10 @@ def expanded(
             if not source.is_dir():
                 found.append(source)
                 continue
-            inside = sorted(path for path in source.iterdir() if path.suffix.lower() in suffixes)
-            inside = [path for path in inside if not path.name.startswith(".") and path.is_file()]
-            if not inside:
+            there = inside(source, suffixes)
+            if not there:
                 raise OSError(f"{source}: found none of the files that can be read in this folder")
-            found += inside
+            found += there
     return list(dict.fromkeys(found))
 
 
@@ -212,7 +218,7 @@ def tiles(
 ) -> Iterator[Callable[[], object] | None]:
     """Show a bar on stderr for an image of several tiles; yields what to call after each.
 
-    Not if the image is not `alone`: then `progress` shows one. Who is `searching` goes through all
+    Not if the image is not `alone`: then `jobs` shows one. Who is `searching` goes through all
     tiles nobody knows how often: the bar then only moves.
     """
     from rich.console import Console

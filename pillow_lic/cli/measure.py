@@ -90,10 +90,9 @@ class Picture:
     digest: str
 
 
-def paths_in(folder: Path, limit: int | None) -> list[Path]:
+def _paths_in(folder: Path, limit: int | None) -> list[Path]:
     """Return the first pictures of a folder by name; ValueError if there are none."""
-    known = files.pictures()
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in known)[:limit]
+    paths = files.inside(folder, files.pictures())[:limit]
     if not paths:
         raise ValueError(f"{folder}: found no pictures, allowed are the formats that Pillow reads")
     return paths
@@ -104,16 +103,19 @@ def each(folder: Path, limit: int | None, doing: str) -> Iterator[tuple[Path, Pi
     from rich.console import Console
     from rich.progress import track
 
-    paths = paths_in(folder, limit)
+    paths = _paths_in(folder, limit)
     for path in track(paths, doing, console=Console(stderr=True), transient=True):
         yield path, pixels_of(path)
 
 
 def find(folder: Path, limit: int | None) -> list[Picture]:
-    """Return what `paths_in` does; ValueError too if one is too small for MS-SSIM."""
+    """Return the first pictures of a folder.
+
+    ValueError if there are none, or one is too small for MS-SSIM.
+    """
     from PIL import Image
 
-    paths = paths_in(folder, limit)
+    paths = _paths_in(folder, limit)
     for path in paths:
         with Image.open(path) as image:
             size = image.size
@@ -126,7 +128,7 @@ def find(folder: Path, limit: int | None) -> list[Picture]:
 
 def pixels_of(path: Path) -> Pixels:
     """Return a picture as RGB in 8 bits, read as training does; ValueError if that cannot be."""
-    from lic_models.train.data import read
+    from lic_models.photos import read
 
     return read(path).permute(1, 2, 0).numpy()
 

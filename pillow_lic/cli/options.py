@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,9 +29,9 @@ __all__ = [
     "TargetSize",
     "Tile",
     "Tune",
-    "check_rate",
     "effort_list",
     "encoders",
+    "given",
     "naming",
     "no_stream",
     "quality_list",
@@ -114,12 +114,17 @@ def _device(given: str) -> object:
     return given == "auto" or choose(given)
 
 
-def check_rate(given: Mapping[str, Any]) -> None:
-    """Raise BadParameter if more than one option, or a bad one, says how large files shall be."""
+def given(**asked: Any) -> dict[str, Any]:
+    """Return the options of `save` that were given.
+
+    Raises BadParameter if more than one, or a bad one, says how large files shall be.
+    """
     from .. import _rate
 
+    found = {name: value for name, value in asked.items() if value is not None}
     with naming("--quality or --target"):
-        _rate.wanted(given, (1, 1))
+        _rate.wanted(found, (1, 1))
+    return found
 
 
 @contextmanager
@@ -158,19 +163,19 @@ def encoders(model: str, efforts: Sequence[int], tunes: Sequence[str]) -> list[t
 
 
 def rate_list(text: str) -> list[float]:
-    """Return the positive numbers of a comma-separated list, in order, as `quality_list` does."""
+    """Return the positive numbers of a comma-separated list, in order; ValueError for a bad one."""
     try:
         values = sorted({float(word) for word in text.split(",")})
     except ValueError as error:
-        raise typer.BadParameter(f"found {text!r}, allowed are numbers between commas") from error
+        raise ValueError(f"found {text!r}, allowed are numbers between commas") from error
     for value in values:
         if not 0 < value < math.inf:
-            raise typer.BadParameter(f"found {value:g}, allowed is a number above 0")
+            raise ValueError(f"found {value:g}, allowed is a number above 0")
     return values
 
 
 def quality_list(text: str) -> list[float]:
-    """Return the qualities of a comma-separated list, in order; BadParameter names a bad one."""
+    """Return the qualities of a comma-separated list, in order; raises what `naming` names."""
     return sorted({_quality(word) for word in text.split(",")})
 
 

@@ -59,19 +59,18 @@ def command(
     What is not given stays as it is in the file, times, 16 bits and what its weights serve
     included. As with every lossy format, quality is lost.
     """
-    asked = {
-        "model": model,
-        "quality": quality,
-        "target_size": target_size,
-        "target_bpp": target_bpp,
-        "target_psnr": target_psnr,
-        "effort": effort,
-        "tune": tune,
-        "tile": tile,
-        "preview": preview,
-    }
-    given = {"device": device, **{k: value for k, value in asked.items() if value is not None}}
-    options.check_rate(given)
+    given = options.given(
+        model=model,
+        quality=quality,
+        target_size=target_size,
+        target_bpp=target_bpp,
+        target_psnr=target_psnr,
+        effort=effort,
+        tune=tune,
+        tile=tile,
+        preview=preview,
+        device=device,
+    )
     failures = files.Failures()
     inputs = files.expanded(failures, inputs)
     pairs = files.jobs(failures, inputs, out, ".lic", "transcoding", skip_existing=skip_existing)

@@ -18,10 +18,9 @@ import typer
 
 from .. import registry, tunes, weights
 from ..atomic import replacing
-from ..base import Model
 from ..channelnorm import ChannelNorm
 from ..device import choose
-from ..gdn import GDN, GdnAnalysis
+from ..gdn import GDN
 from ..layers import Attention, Branch, Residuals
 from ..photos import find
 from ..refusals import refusing
@@ -29,10 +28,10 @@ from ..tunes import PLAIN
 from . import checkpoints as files
 from .adversarial import AdversarialObjective
 from .data import Photos, readable
-from .imitation import ImitationObjective, inherited
-from .linear import fits, linear_start, reordered
+from .imitation import ImitationObjective
 from .loop import OtherOptions, Settings, fit
-from .objective import TRANSFORMS, Objective
+from .objective import Objective
+from .start import begin, teacher_of
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
@@ -169,37 +168,16 @@ def fit_command(
                 f"data: found no photo of at least 64 x 64 pixels in {len(held)} held out"
             )
     network = cls(cls.configure()).to(where)
-    taught: Model | None = None
-    known: dict[str, torch.Tensor] = {}
-    if transforms is not None:
-        with refusing("transforms"):
-            other = files.averaged(transforms)
-        known = {k: v for k, v in other.items() if k.partition(".")[0] in TRANSFORMS}
-        if fitting:
-            known = fits(network, other)
-            if not any(name.partition(".")[0] in TRANSFORMS for name in known):
-                raise typer.BadParameter(
-                    f"found {transforms}, of which no transform fits", param_hint="transforms"
-                )
-    elif teacher is not None:
-        taught = _class(teacher)(_class(teacher).configure()).to(where)
-        with refusing("teacher"):
-            path = weights.find(teacher).path
-            files.adopt(taught, weights.thaw(path), path)
-        known = inherited(network, taught)
-    if start is not None:
-        with refusing("start"):
-            files.adopt(network, files.averaged(start), start)
-    else:
-        images = photos.batch(64, np.random.default_rng(seed))
-        if reorder:
-            if not isinstance(network.g_a, GdnAnalysis):
-                raise typer.BadParameter(
-                    f"found {model}, allowed are models with GDN", param_hint="reorder"
-                )
-            known = reordered(network, known, images)
-        linear_start(network, images, known)
-    network.load_state_dict(network.state_dict() | known)  # strictly
+    taught = None if teacher is None else teacher_of(teacher).to(where)
+    begin(
+        network,
+        lambda: photos.batch(64, np.random.default_rng(seed)),
+        start,
+        transforms,
+        fitting,
+        reorder,
+        taught,
+    )
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if compiled:
         torch._dynamo.config.cache_size_limit = 64  # a block is compiled for each of its shapes

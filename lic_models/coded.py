@@ -66,7 +66,8 @@ def unpack(data: bytes) -> Coded:
     payloads, at = [], _HEAD.size
     while at < len(data):
         if at + _LENGTH.size > len(data):
-            raise StreamError("stream: cut in a length")
+            left = len(data) - at
+            raise StreamError(f"length: found {left} bytes, allowed are {_LENGTH.size}")
         (length,) = _LENGTH.unpack_from(data, at)
         at += _LENGTH.size
         if at + length > len(data):

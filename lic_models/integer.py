@@ -249,8 +249,13 @@ class IntConv2d(nn.Module):
             found, allowed = tuple(weight.shape), tuple(self.weight.shape)
             raise WeightsError(f"weight shape: found {found}, allowed is {allowed}")
         outputs = weight.shape[0]
-        if tuple(bias.shape) != (ANCHORS, outputs) or tuple(shift.shape) != (outputs,):
-            raise WeightsError(f"bias {tuple(bias.shape)} or shift {tuple(shift.shape)} misshapen")
+        for name, tensor, shape in (
+            ("bias", bias, (ANCHORS, outputs)),
+            ("shift", shift, (outputs,)),
+        ):
+            if tuple(tensor.shape) != shape:
+                found = tuple(tensor.shape)
+                raise WeightsError(f"{name} shape: found {found}, allowed is {shape}")
         if int(shift.min()) < 0 or int(shift.max()) > 30:
             found, allowed = (int(shift.min()), int(shift.max())), (0, 30)
             raise WeightsError(f"shift: found {found}, allowed is {allowed}")

@@ -199,7 +199,7 @@ class SymbolDecoder:
         while self._bit():
             width += 1
             if width > ESCAPE_BITS:
-                raise StreamError(f"escape: found over {ESCAPE_BITS} prefix bits")
+                raise StreamError(f"escape: found {width} prefix bits, allowed are {ESCAPE_BITS}")
         excess = 1
         for _ in range(width):
             excess = excess << 1 | self._bit()

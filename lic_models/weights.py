@@ -245,10 +245,12 @@ def _read(found: Found) -> tuple[Model, dict[str, Tensor]]:
             raise WeightsError(f"{name}: found {tensor.dtype}, allowed are {allowed}")
     config = metadata.get("config", "")
     if metadata.get("model") != found.model:
-        raise WeightsError(f"{found.path}: model: found {metadata.get('model')!r}")
+        inside = metadata.get("model")
+        raise WeightsError(f"{found.path}: model: found {inside!r}, allowed is {found.model!r}")
     digest = fingerprint(found.model, config, tensors)
     if digest != found.fingerprint:
-        raise WeightsError(f"{found.path}: fingerprint: found {digest.hex()} in its contents")
+        allowed = f"allowed is that of its name, {found.fingerprint.hex()}"
+        raise WeightsError(f"{found.path}: fingerprint: found {digest.hex()}, {allowed}")
     cls = registry.lookup(found.model)
     try:
         configuration = _config(config, cls)

@@ -37,7 +37,8 @@ class Timing(NamedTuple):
         """Read the data of part F; FormatError unless it is what `pack` makes."""
         each = _VARINT.findall(data)
         if len(each) < 3 or sum(map(len, each)) != len(data):
-            raise FormatError(f"part F: found {len(each)} whole numbers in {len(data)} bytes")
+            found = f"found {len(each)} whole numbers in {len(data)} bytes"
+            raise FormatError(f"part F: {found}, allowed are 3 or more and nothing beside")
         # There may be a million: what is alike is read once.
         known = {raw: read_varint(io.BytesIO(raw), "part F")[0] for raw in set(each)}
         loop, count, *durations = map(known.__getitem__, each)

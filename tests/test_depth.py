@@ -15,12 +15,13 @@ import torch
 from PIL import Image
 from samples import lic, opened
 
+import lic_models
 from pillow_lic import _codec, _writing, container, errors, tensors
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spec"))
 reference = importlib.import_module("reference")
 synthesis = importlib.import_module("reference.synthesis")
-WEIGHTS = Path(tensors.lic_models.__file__).parent / "weights"
+WEIGHTS = Path(lic_models.__file__).parent / "weights"
 
 Array = npt.NDArray[Any]
 

@@ -239,7 +239,7 @@ def test_raw_streams_are_checked():
     for bad, message in (
         (data[:5], "5 bytes"),
         (data[:-1], "payload"),
-        (data + b"\0", "cut in a length"),
+        (data + b"\0", "length: found 1 bytes, allowed are 4"),
         (data + bytes(4), "tiles: found 2"),
         (bytes(4) + data[4:], "0 x 64"),
         (data[:8] + b"\0\0" + data[10:], "level"),

@@ -17,14 +17,15 @@ from commands import TINY, run
 from PIL import Image, ImageFile, ImageOps, ImageSequence
 from samples import EXIF, ICC, distance, opened, picture, split
 
+import lic_models
 import pillow_lic
-from pillow_lic import _timing, container, errors, tensors
+from pillow_lic import _timing, container, errors
 from pillow_lic.header import pack_varint
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spec"))
 reference = importlib.import_module("reference")
 synthesis = importlib.import_module("reference.synthesis")
-WEIGHTS = Path(tensors.lic_models.__file__).parent / "weights"
+WEIGHTS = Path(lic_models.__file__).parent / "weights"
 SIZE = (150, 90)
 
 

@@ -143,9 +143,13 @@ def fit_command(
             f"found {where.type}, allowed is one GPU, without --adversarial", param_hint="recorded"
         )
     if (fitting or reorder) and transforms is None:
-        raise typer.BadParameter("found without --transforms", param_hint="fitting, reorder")
+        raise typer.BadParameter(
+            "found without --transforms, allowed is with it", param_hint="fitting, reorder"
+        )
     if (fitting or reorder) and start is not None:
-        raise typer.BadParameter("found with --start", param_hint="fitting, reorder")
+        raise typer.BadParameter(
+            "found with --start, allowed is without", param_hint="fitting, reorder"
+        )
     cls = _class(model)
     with refusing("out"):
         out.mkdir(parents=True, exist_ok=True)

@@ -183,18 +183,18 @@ def _config(text: str, cls: type[Model]) -> Any:
     if values.keys() != shipped.keys():  # none comes from this release: others may differ there
         odd = sorted(values.keys() ^ shipped.keys())[:4]
         raise ValueError(f"keys: found others than the model has, such as {odd}")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     for key, value in values.items():
-        counts = isinstance(value, list), isinstance(shipped[key], tuple)
-        numbers = value if counts[0] else [value]
-        if counts[0] is not counts[1] or not all(
-            type(n) is int and 0 <= n <= CONFIG_MAX for n in numbers
-        ):
-            kind = "a list of numbers" if counts[1] else "a number"
+        many = isinstance(shipped[key], tuple)
+        numbers = value if isinstance(value, tuple) else (value,)
+        good = all(type(n) is int and 0 <= n <= CONFIG_MAX for n in numbers)
+        if not good or isinstance(value, tuple) != many:
+            kind = "a list of numbers" if many else "a number"
             raise ValueError(f"{key}: found {value!r}, allowed is {kind} from 0 to {CONFIG_MAX}")
-        if counts[1] and key != GROUPS and len(value) != len(shipped[key]):
+        if many and key != GROUPS and len(value) != len(shipped[key]):
             allowed = len(shipped[key])
             raise ValueError(f"{key}: found {len(value)} numbers, allowed are {allowed}")
-    return cls.configure(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    return cls.configure(**values)
 
 
 def _expected(model: Model) -> dict[str, tuple[int, ...]]:

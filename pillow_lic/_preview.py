@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, features
-from PIL.WebPImagePlugin import WebPImageFile
 
 from ._modes import narrow
 
@@ -66,6 +65,8 @@ def read(data: bytes, mode: str) -> Image.Image | None:
     """Return the preview in a mode; None if it cannot be read or is larger than any should be."""
     if not features.check("webp"):
         return None
+    from PIL.WebPImagePlugin import WebPImageFile  # not needed to open a file
+
     try:
         with WebPImageFile(io.BytesIO(data)) as image:  # no warning of a bomb: it has a limit
             if max(image.size) > EDGE_MAX:

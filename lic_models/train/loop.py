@@ -335,7 +335,7 @@ class _Run:
 def fit(
     objective: Objective, photos: Photos, held_out: list[Tensor], settings: Settings, folder: Path
 ) -> Path:
-    """Train until the time is up; returns the checkpoint. Resumes if the folder has one.
+    """Train until the time is up; returns the checkpoint in a folder. Resumes if it has one.
 
     Raises OtherOptions if that was of another kind, ValueError if it is none.
     """

@@ -343,7 +343,7 @@ def test_weights_of_other_types_are_refused(tmp_path):
         ({"features": 4096}, "found shape"),
         ({"M": "wide"}, "M: found 'wide'"),
         ({"M": True}, "M: found True, allowed is a number"),
-        ({"M": [16]}, "M: found .16., allowed is a number"),
+        ({"M": [16]}, r"M: found \(16,\), allowed is a number"),
         ({"depth": 3}, "keys: .*depth"),
         ("{}", "keys: .*M"),
         ({"hidden": []}, "hidden: found 0 numbers, allowed are 2"),

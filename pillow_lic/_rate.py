@@ -125,7 +125,7 @@ def search(target: Target, measure: Callable[[int], float], start: Guess) -> int
     was_low: bool | None = None
     weight = 1.0
     aim = -sign * target.slack / 2
-    for _ in range(ENCODES_MAX - 1):  # one is left for the end of the scale
+    for _ in range(ENCODES_MAX):
         known[level] = found = height(level)
         if found * sign <= 0 and abs(found) <= target.slack:
             return level

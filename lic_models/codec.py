@@ -89,12 +89,13 @@ class Codec:
         image = as_tensor(pixels)
         coded = list(self._coded(image, level, tile, on_tile, effort, kept, tune))
         height, width = image.shape[1:]
+        payloads = [payload for payload, _ in coded]
+        depth = 16 if image.dtype == torch.int32 else 8
+        as_coded = Coded(payloads, width, height, level, tile, depth)
         cut = boxes(*self.transforms.padded(height, width), tile)
         known = zip(cut, (latents for _, latents in coded), strict=True)
-        depth = 16 if image.dtype == torch.int32 else 8
-        coded_as = Coded([], width, height, level, tile, depth)
-        seen = self.transforms.synthesise(known, (0, 0, height, width), coded_as)
-        return [payload for payload, _ in coded], as_array(seen, depth)
+        seen = self.transforms.synthesise(known, (0, 0, height, width), as_coded)
+        return payloads, as_array(seen, depth)
 
     def _coded(
         self,
@@ -168,26 +169,22 @@ class Codec:
             raise ValueError(f"effort: found {effort}{among}, allowed is {least} to {EFFORT_MAX}")
         return effort, tune
 
-    def decode_latents(
-        self, payloads: Sequence[bytes | None], width: int, height: int, level: int, tile: int
-    ) -> list[dict[str, Tensor] | None]:
+    def decode_latents(self, coded: Coded) -> list[dict[str, Tensor] | None]:
         """Return each tile's dequantised latents (1/16 of a step), exact on every machine.
 
-        Raises StreamError if a payload is malformed or their number is not the grid's.
+        None stands for those of a payload that is lost. Raises ValueError if level or tile is out
+        of its range, StreamError if a payload is malformed or their number is not the grid's.
         """
-        return [found for _, found in self._tiles(payloads, width, height, level, tile)]
+        return [found for _, found in self._tiles(coded)]
 
     def _tiles(
         self,
-        payloads: Sequence[bytes | None],
-        width: int,
-        height: int,
-        level: int,
-        tile: int,
+        coded: Coded,
         within: Box | None = None,
         on_tile: Callable[[], object] | None = None,
     ) -> Iterator[tuple[Box, dict[str, Tensor] | None]]:
         """Decode the tiles that meet a box, or all; boxes are in pixels of the padded image."""
+        payloads, width, height, level, tile, _ = coded
         check(level, tile, width, height)
         columns = -(-width // (tile or width))
         count = columns * -(-height // (tile or height))
@@ -205,13 +202,8 @@ class Codec:
 
     def decode_tiles(
         self,
-        payloads: Sequence[bytes | None],
-        width: int,
-        height: int,
-        level: int,
-        tile: int,
+        coded: Coded,
         region: Box | None = None,
-        depth: int = 8,
         on_tile: Callable[[], object] | None = None,
     ) -> Pixels:
         """Return the image, uint8 or uint16 (H, W, 3); a payload of None gives a grey tile.
@@ -219,10 +211,9 @@ class Codec:
         With `region` (top, left, bottom, right, in pixels, inside the image) return that part
         alone, bit by bit what the whole image would hold up to the tolerance of the synthesis.
         Only the payloads of tiles within the halo are looked at; `on_tile` is called after each.
-        Raises ValueError if level or tile is out of its range, StreamError as `decode_latents`.
+        Errors are those of `decode_latents`.
         """
-        coded = Coded(payloads, width, height, level, tile, depth)
-        return as_array(self.decode_tensor(coded, region, on_tile), depth)
+        return as_array(self.decode_tensor(coded, region, on_tile), coded.depth)
 
     def decode_tensor(
         self,
@@ -230,13 +221,13 @@ class Codec:
         region: Box | None = None,
         on_tile: Callable[[], object] | None = None,
     ) -> Tensor:
-        """Return the image, or a region of it, on this codec's device.
+        """Return what `decode_tiles` does, on this codec's device.
 
-        uint8 (3, H, W), or int32 if the depth is 16. Errors are those of `decode_tiles`.
+        uint8 (3, H, W), or int32 if the depth is 16. Errors are those of `decode_latents`.
         """
         region = region or (0, 0, coded.height, coded.width)
         near = self.transforms.near(region, coded.height, coded.width)
-        found = self._tiles(*coded[:5], within=near, on_tile=on_tile)
+        found = self._tiles(coded, near, on_tile)
         return self.transforms.synthesise(found, region, coded)
 
     @torch.inference_mode()
@@ -255,7 +246,7 @@ class Codec:
                 if most == 1:
                     out[chunk[0]] = self.decode_tensor(files[chunk[0]])
                     continue
-                found = [self._tiles(*files[at][:5]) for at in chunk]
+                found = [self._tiles(files[at]) for at in chunk]
                 images = self.transforms.synthesise_batch(found, [files[at] for at in chunk])
                 out |= zip(chunk, images, strict=True)
         return [out[at] for at in range(len(files))]

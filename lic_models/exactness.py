@@ -35,7 +35,7 @@ from torch import Tensor, nn
 import lic_models
 
 from . import contexts
-from .codec import Codec
+from .codec import Codec, Coded
 from .integer import IntConv2d, smooth_magnitude
 from .photos import find, read
 from .refusals import refusing
@@ -129,25 +129,25 @@ def _decode(codec: Codec, streams: list[dict[str, Any]], level: int, folder: Pat
     rows = []
     for stream in streams:
         data = Path(stream["path"]).read_bytes()
-        size = stream["width"], stream["height"]
+        coded = Coded([data], stream["width"], stream["height"], level, 0)
         row: dict[str, Any] = {"path": stream["path"]}
         if stream["flat"]:
-            row.update(_float_damage(codec, data, stream, level))
+            row.update(_float_damage(codec, coded, Path(stream["path"])))
         else:
-            (latents,) = codec.decode_latents([data], *size, level, 0)
+            (latents,) = codec.decode_latents(coded)
             assert latents is not None
             row["sha256"] = digest(latents)
             if stream["pixels"]:
-                row["levels"] = _pixel_distance(codec, data, stream, level)
+                row["levels"] = _pixel_distance(codec, coded, Path(stream["path"]))
         rows.append(row)
     (folder / "decoded.json").write_text(json.dumps(rows))
 
 
-def _float_damage(codec: Codec, data: bytes, stream: dict[str, Any], level: int) -> dict[str, Any]:
-    reference = Path(stream["path"]).with_suffix(".npy")
+def _float_damage(codec: Codec, coded: Coded, path: Path) -> dict[str, Any]:
+    reference = path.with_suffix(".npy")
     try:
         with float_path():
-            (latents,) = codec.decode_latents([data], stream["width"], stream["height"], level, 0)
+            (latents,) = codec.decode_latents(coded)
     except lic_models.errors.StreamError as error:
         return {"failed": str(error), "wrong": 1.0}
     assert latents is not None
@@ -157,9 +157,9 @@ def _float_damage(codec: Codec, data: bytes, stream: dict[str, Any], level: int)
     return {"wrong": float((np.abs(np.load(reference) - y) > 0.5).mean())}
 
 
-def _pixel_distance(codec: Codec, data: bytes, stream: dict[str, Any], level: int) -> int:
-    pixels = codec.decode_tiles([data], stream["width"], stream["height"], level, 0)
-    reference = Path(stream["path"]).with_suffix(".pixels.npy")
+def _pixel_distance(codec: Codec, coded: Coded, path: Path) -> int:
+    pixels = codec.decode_tiles(coded)
+    reference = path.with_suffix(".pixels.npy")
     if not reference.exists():
         np.save(reference, pixels)
     return int(np.abs(np.load(reference).astype(int) - pixels).max())

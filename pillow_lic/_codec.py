@@ -1,33 +1,28 @@
-"""Pixels to parts and back: the one module that calls the networks.
+"""Parts to pixels, and what whoever calls the networks needs: their errors, a file's codec.
 
 `lic_models` is imported inside the functions, because opening a file must not load torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from . import _forks, alpha
 from ._modes import narrow
-from ._rate import Target, guess, search
-from .container import Header, Parts, Timing, write_frames
+from .container import Header, Parts
 from .errors import LicError, ModelError, PayloadError, UnknownModelError, WeightsNotFoundError
-from .header import MODES, QUALITY_DEFAULT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from lic_models.codec import Codec
+    from lic_models.codec import Codec, Coded
     from lic_models.pixels import Pixels
-    from lic_models.transforms import Kept
 
     from .header import Box
 
-__all__ = ["begun", "codec_of", "decode", "encode", "opacity", "translated"]
+__all__ = ["calling", "codec_of", "coded", "decode", "grey", "opacity", "translated"]
 
 
 class _Raised(BaseException):
@@ -37,7 +32,7 @@ class _Raised(BaseException):
         self.error = error
 
 
-def _calling(on_tile: Callable[[], object] | None) -> Callable[[], object] | None:
+def calling(on_tile: Callable[[], object] | None) -> Callable[[], object] | None:
     """Return a function that calls another, and whose errors stay what they are."""
 
     def call() -> None:
@@ -89,6 +84,14 @@ def codec_of(header: Header, device: str) -> Codec:
         raise UnknownModelError(str(error)) from error
 
 
+def coded(header: Header, parts: Parts, depth: int | None = None) -> Coded:
+    """Return the colours of an image as the codec takes them, to be decoded with so many bits."""
+    from lic_models.codec import Coded
+
+    size = header.width, header.height
+    return Coded(parts.tiles, *size, header.level, header.tile, depth or header.depth)
+
+
 def decode(
     header: Header,
     parts: Parts,
@@ -105,16 +108,15 @@ def decode(
     with translated("decoding"):
         import numpy as np
 
-        on_tile = _calling(on_tile)
-        size = header.width, header.height
+        on_tile = calling(on_tile)
         depth = depth or header.depth
-        left, upper, right, lower = region or (0, 0, *size)
+        left, upper, right, lower = region or (0, 0, header.width, header.height)
         planes = []
         if header.has_alpha:  # first: it is cheap to find malformed
             planes = [opacity(header, parts, depth, (left, upper, right, lower))[..., None]]
         codec = codec_of(header, device)
         box = upper, left, lower, right
-        rgb = codec.decode_tiles(parts.tiles, *size, header.level, header.tile, box, depth, on_tile)
+        rgb = codec.decode_tiles(coded(header, parts, depth), box, on_tile)
         colours = grey(rgb) if header.mode.startswith("L") else rgb
         return np.concatenate([colours, *planes], axis=2) if planes else colours
 
@@ -133,96 +135,6 @@ def opacity(header: Header, parts: Parts, depth: int, region: Box) -> Pixels:
     plane = alpha.decode(parts.alpha, header.width, header.height, header.depth)
     plane = plane[upper:lower, left:right]
     return plane if depth == header.depth else narrow(plane)
-
-
-def begun(
-    model: str, quality: object, device: str, tune: str, **fields: Any
-) -> tuple[Codec, Header]:
-    """Return the codec and the header, which has these fields too, of a file to be written.
-
-    Raises ValueError for what cannot be stored, before the long work.
-    """
-    import lic_models
-
-    level = lic_models.level_from_quality(quality)
-    codec = lic_models.load(lic_models.model_name(model), device=device, tune=tune)
-    header = Header(model=codec.model_id, fingerprint=codec.fingerprint, level=level, **fields)
-    header.pack()
-    return codec, header
-
-
-def encode(
-    frames: Sequence[Pixels],
-    metadata: Mapping[str, bytes],
-    *,
-    model: str,
-    quality: object,
-    tile: int,
-    device: str,
-    effort: int | None,
-    tune: str,
-    target: Target | None = None,
-    timing: Timing | None = None,
-    on_tile: Callable[[], object] | None = None,
-) -> bytes:
-    """Return the whole file for frames (H, W, C) of one shape, uint8 or uint16, 1 to 4 channels.
-
-    There is one, or timing for each. With a target the level is searched for, and `quality` means
-    nothing. `on_tile` is called after each tile, of each attempt at a target.
-    """
-    with translated("encoding"):
-        import numpy as np
-
-        on_tile = _calling(on_tile)
-        height, width, channels = frames[0].shape
-        mode, depth = MODES[channels - 1], 8 * frames[0].itemsize
-        fields = {"width": width, "height": height, "mode": mode, "tile": tile, "depth": depth}
-        fields["sequence"] = timing is not None
-        quality = QUALITY_DEFAULT if target else quality  # to begin with
-        codec, header = begun(model, quality, device, tune, **fields)
-        planes = [alpha.encode(f[..., -1]) if header.has_alpha else None for f in frames]
-
-        def colours(frame: Pixels) -> Pixels:
-            if mode.startswith("L"):
-                return np.repeat(frame[..., :1], 3, axis=2)
-            return np.require(frame[..., :3], requirements=["C", "W"])  # torch warns of read-only
-
-        def whole(level: int, coded: Iterable[Sequence[bytes]]) -> bytes:
-            at = header._replace(level=level)
-            return b"".join(write_frames(at, metadata, timing, zip(planes, coded, strict=True)))
-
-        keep = target and len(frames) == 1  # of many, what is kept would take memory
-        kept: list[Kept | None] = [{} if keep else None for _ in frames]
-
-        def plainly(level: int) -> bytes:
-            return whole(
-                level,
-                (
-                    codec.encode_tiles(colours(frame), level, tile, on_tile, effort, each, tune)
-                    for frame, each in zip(frames, kept, strict=True)
-                ),
-            )
-
-        if target is None:
-            return plainly(header.level)
-        files: dict[int, bytes] = {}
-
-        def measure(level: int) -> float:
-            if target.is_size:
-                files[level] = plainly(level)
-                return len(files[level])
-            coded, errors = [], []
-            for frame, each in zip(frames, kept, strict=True):
-                rgb = colours(frame)
-                payloads, seen = codec.encode_seen(rgb, level, tile, on_tile, effort, each, tune)
-                coded.append(payloads)
-                seen = grey(seen) if mode.startswith("L") else seen
-                errors.append(np.square((seen.astype(np.float32) - rgb) / (2**depth - 1)).mean())
-            files[level] = whole(level, coded)
-            return float(-10 * np.log10(max(np.mean(errors), 1e-9)))
-
-        start = guess(target, colours(frames[0]), len(frames))
-        return files[search(target, measure, start)]
 
 
 def grey(rgb: Pixels) -> Pixels:

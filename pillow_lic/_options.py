@@ -65,7 +65,7 @@ def effort(options: Mapping[str, Any]) -> int | None:
 
 
 def encoding(options: Mapping[str, Any], size: tuple[int, int], frames: int = 1) -> dict[str, Any]:
-    """Return what `_codec.encode` takes besides pixels and metadata."""
+    """Return what `_encode.encode` takes besides pixels and metadata."""
     on_tile = options.get("on_tile")
     if on_tile is not None and not callable(on_tile):
         raise ValueError(f"on_tile: found {on_tile!r}, allowed are functions")

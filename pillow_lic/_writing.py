@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import _codec, _frames, _options, _preview
+from . import _encode, _frames, _options, _preview
 from .container import PREVIEW, Timing
 
 if TYPE_CHECKING:
@@ -33,4 +33,4 @@ def file_of(
     given = _options.encoding(options, (width, height), len(alike))
     if preview := _preview.make(alike[0], options):
         metadata = {**metadata, PREVIEW: preview}
-    return _codec.encode(alike, metadata, timing=timing, **given)
+    return _encode.encode(alike, metadata, timing=timing, **given)

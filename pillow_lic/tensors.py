@@ -25,9 +25,8 @@ import torch
 from torch.utils.data import Dataset
 
 from lic_models.atomic import replacing
-from lic_models.codec import Coded
 
-from . import _codec, _options, container
+from . import _codec, _encode, _options, container
 from ._streams import seekable
 from .container import Header, Parts
 from .header import MODEL_DEFAULT, QUALITY_DEFAULT
@@ -80,7 +79,7 @@ def read(source: Source, *, device: str = "auto", region: Box | None = None) -> 
             (0, 0, *size) if region is None else _options.inside(region, size)
         )
         _options.check_size((left, upper, right, lower), size)
-        rgb = codec.decode_tensor(_coded(header, parts), (upper, left, lower, right))
+        rgb = codec.decode_tensor(_codec.coded(header, parts), (upper, left, lower, right))
         return _channels(rgb, header, parts, (left, upper, right, lower))
 
 
@@ -98,7 +97,7 @@ def decode(files: Sequence[LicFile], device: str = "auto") -> list[Tensor]:
     with _codec.translated("decoding"):
         for members in groups.values():
             codec = _codec.codec_of(files[members[0]].header, device)
-            found = codec.decode_batch([_coded(*files[at]) for at in members])
+            found = codec.decode_batch([_codec.coded(*files[at]) for at in members])
             for at, rgb in zip(members, found, strict=True):
                 header, parts = files[at]
                 out[at] = _channels(rgb, header, parts, (0, 0, header.width, header.height))
@@ -141,7 +140,7 @@ def write(
     tune = _options.tune({"tune": tune})
     with _codec.translated("encoding"):
         fields = {"width": width, "height": height, "mode": "RGB", "tile": edge, "depth": depth}
-        codec, header = _codec.begun(model, quality, device, tune, **fields)
+        codec, header = _encode.begun(model, quality, device, tune, **fields)
         tiles = codec.encode_tiles(x, header.level, edge, effort=effort, tune=tune)
         data = container.write(header, {}, None, tiles)
     if isinstance(target, str | os.PathLike):
@@ -183,11 +182,6 @@ class LicFolder(Dataset[Any]):
         """Return what the transform makes of each file's pixels; serves as a `collate_fn`."""
         found = decode(files, self.device)
         return found if self.transform is None else [self.transform(x) for x in found]
-
-
-def _coded(header: Header, parts: Parts) -> Coded:
-    size = header.width, header.height
-    return Coded(parts.tiles, *size, header.level, header.tile, header.depth)
 
 
 def _channels(rgb: Tensor, header: Header, parts: Parts, region: Box) -> Tensor:

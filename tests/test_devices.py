@@ -7,6 +7,7 @@ import torch
 from samples import photo
 
 import lic_models
+from lic_models.codec import Coded
 from lic_models.device import choose
 
 X = photo(100, 130)
@@ -17,13 +18,13 @@ X = photo(100, 130)
 @pytest.mark.parametrize("here", ["cpu", "cuda"])
 def test_latents_are_the_same_everywhere(name: str, here: str):
     there = "cuda" if here == "cpu" else "cpu"
-    (payload,) = lic_models.load(name, here).encode_tiles(X, 6000, 0)
+    coded = Coded(lic_models.load(name, here).encode_tiles(X, 6000, 0), 130, 100, 6000, 0)
     found = []
     for device in (here, there):
         codec = lic_models.load(name, device)
-        (latents,) = codec.decode_latents([payload], 130, 100, 6000, 0)
+        (latents,) = codec.decode_latents(coded)
         assert latents is not None
-        pixels = codec.decode_tiles([payload], 130, 100, 6000, 0)
+        pixels = codec.decode_tiles(coded)
         found.append(({k: v.cpu() for k, v in latents.items()}, pixels.astype(int)))
     (one, seen), (other, again) = found
     for latent in one:

@@ -26,7 +26,7 @@ from lic_models import codec as codec_module
 from lic_models import coding, layers, registry, weights
 from lic_models import cost as costs
 from lic_models.base import Model
-from lic_models.codec import Codec
+from lic_models.codec import Codec, Coded
 from lic_models.entropy import UNIT, estimate, noisy
 from lic_models.errors import StreamError, UnknownModel, WeightsError, WeightsNotFound
 from lic_models.levels import lmbda
@@ -92,8 +92,9 @@ def test_tiles_leave_no_seams(codec: Codec):
     x = photo(256, 320)
     payloads = codec.encode_tiles(x, 9000, 128)
     assert len(payloads) == 6
-    tiled = codec.decode_tiles(payloads, 320, 256, 9000, 128).astype(int)
-    whole = codec.decode_tiles(codec.encode_tiles(x, 9000, 0), 320, 256, 9000, 0).astype(int)
+    tiled = codec.decode_tiles(Coded(payloads, 320, 256, 9000, 128)).astype(int)
+    one = Coded(codec.encode_tiles(x, 9000, 0), 320, 256, 9000, 0)
+    whole = codec.decode_tiles(one).astype(int)
     steps = np.abs(tiled - whole)
     border = steps[:, 126:130].mean()
     assert border <= 3 * max(steps.mean(), 0.5)
@@ -103,7 +104,7 @@ def test_lost_tiles_are_grey(codec: Codec):
     x = photo(128, 256)
     payloads: list[bytes | None] = list(codec.encode_tiles(x, 5000, 128))
     payloads[1] = None
-    pixels = codec.decode_tiles(payloads, 256, 128, 5000, 128)
+    pixels = codec.decode_tiles(Coded(payloads, 256, 128, 5000, 128))
     assert (pixels[:, 128:] == 128).all()
     assert not (pixels[:, :100] == 128).all()
 
@@ -221,10 +222,10 @@ def test_stored_layers_are_exact_in_float32(codec: Codec):
 def test_short_payloads_raise_or_differ(codec: Codec, cut: int):
     """A payload has no checksum of its own: what is cut off shows, or makes other latents."""
     (payload,) = codec.encode_tiles(photo(64, 64), 6000, 0)
-    (whole,) = codec.decode_latents([payload], 64, 64, 6000, 0)
+    (whole,) = codec.decode_latents(Coded([payload], 64, 64, 6000, 0))
     assert whole is not None
     try:
-        (found,) = codec.decode_latents([payload[:-cut]], 64, 64, 6000, 0)
+        (found,) = codec.decode_latents(Coded([payload[:-cut]], 64, 64, 6000, 0))
     except StreamError:
         return
     assert cut % 4 == 0
@@ -253,7 +254,7 @@ def test_raw_streams_are_checked():
 def test_long_payloads_are_refused(codec: Codec):
     (payload,) = codec.encode_tiles(photo(64, 64), 6000, 0)
     with pytest.raises(StreamError):
-        codec.decode_tiles([payload + b"\x01\x02\x03\x04" * 4], 64, 64, 6000, 0)
+        codec.decode_tiles(Coded([payload + b"\x01\x02\x03\x04" * 4], 64, 64, 6000, 0))
 
 
 def test_unknown_names_list_the_known():

@@ -16,6 +16,7 @@ from PIL import Image
 from samples import EXIF, lic, opened
 
 import lic_models
+from lic_models.codec import Coded
 from lic_models.transforms import Kept, Transforms
 from pillow_lic import _rate
 from pillow_lic._rate import Guess, Target, guess, search
@@ -221,7 +222,8 @@ def test_levels_nearby_share_an_analysis(photo: Image.Image, monkeypatch: pytest
         assert len(found[level][0]) == pytest.approx(len(fresh[0]), rel=0.03)
         if level in (5000, 5501):
             assert found[level] == fresh
-        shown = [codec.decode_tiles(each, 256, 192, level, 0) for each in (found[level], fresh)]
+        both = [Coded(each, 256, 192, level, 0) for each in (found[level], fresh)]
+        shown = [codec.decode_tiles(each) for each in both]
         errors = [np.square(image.astype(float) - pixels).mean() for image in shown]
         assert errors[0] == pytest.approx(errors[1], rel=0.03)
 

@@ -14,7 +14,7 @@ from samples import photo
 
 from lic_models import integer, weights
 from lic_models.base import Model
-from lic_models.codec import Codec
+from lic_models.codec import Codec, Coded
 from lic_models.integer import IntConv2d
 from lic_models.pixels import Pixels
 
@@ -58,7 +58,7 @@ X = photo(70, 40)  # two tiles of 64
 def plain(codec: Codec, request: pytest.FixtureRequest) -> tuple[int, list[bytes], Pixels]:
     """An effort, and what it gives without any setting: payloads and their pixels."""
     payloads = codec.encode_tiles(X, LEVEL, 64, effort=request.param)
-    return request.param, payloads, codec.decode_tiles(payloads, 40, 70, LEVEL, 64)
+    return request.param, payloads, codec.decode_tiles(Coded(payloads, 40, 70, LEVEL, 64))
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -68,7 +68,7 @@ def test_settings_change_neither_bytes_nor_pixels(
     effort, payloads, pixels = plain
     with SETTINGS[setting]():
         again = codec.encode_tiles(X, LEVEL, 64, effort=effort)
-        seen = codec.decode_tiles(payloads, 40, 70, LEVEL, 64)
+        seen = codec.decode_tiles(Coded(payloads, 40, 70, LEVEL, 64))
     assert again == payloads
     assert (seen == pixels).all()
 

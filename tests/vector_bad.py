@@ -15,6 +15,7 @@ from vector_good import MODEL, escaped, picture, saved, with_alpha
 
 import lic_models
 from lic_models import rangecoder
+from lic_models.codec import Coded
 from lic_models.errors import StreamError
 from lic_models.rangecoder import ESCAPE_BITS, SymbolEncoder, _bit, _categorical, _halves
 from pillow_lic.header import pack_varint
@@ -247,7 +248,7 @@ def _refused(payload: bytes, change: Callable[[bytes, int], bytes]) -> bytes:
     for n in range(1000):
         changed = change(payload, n)
         try:
-            codec.decode_latents([changed], 20, 12, 7500, 0)
+            codec.decode_latents(Coded([changed], 20, 12, 7500, 0))
         except StreamError as error:
             if "after the last symbol" in str(error):
                 return changed

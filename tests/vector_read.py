@@ -29,8 +29,7 @@ def latents_sha256(header: Header, frames: list[container.Parts]) -> str:
     with _codec.translated("decoding"):
         codec = lic_models.load(header.model, device="cpu", fingerprint=header.fingerprint)
         for frame in frames:
-            size = header.width, header.height
-            for latents in codec.decode_latents(frame.tiles, *size, header.level, header.tile):
+            for latents in codec.decode_latents(_codec.coded(header, frame)):
                 assert latents is not None
                 for name in codec.model.shapes(64, 64):
                     digest.update(latents[name][0].numpy().astype(np.dtype("<i4")).tobytes())

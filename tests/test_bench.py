@@ -6,23 +6,24 @@ import io
 import json
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import run as command
 from rich.console import Console
 from samples import picture
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from pillow_lic.cli import app, measure, metrics, results, tables
+from pillow_lic.cli import measure, metrics, results, tables
 from pillow_lic.cli.coders import RIVALS
 
 SIZES = (176, 200), (208, 168)
 
 
-def bench(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["bench", *map(str, arguments)], env={"COLUMNS": "200"})
+bench = partial(command, "bench", code=None)
 
 
 def written(out: Path) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import io
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +12,11 @@ import pytest
 import torch
 from PIL import Image
 from samples import lic, opened
+from specification import WEIGHTS, second
 
-import lic_models
 from pillow_lic import _codec, _writing, container, errors, tensors
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spec"))
-reference = importlib.import_module("reference")
-synthesis = importlib.import_module("reference.synthesis")
-WEIGHTS = Path(lic_models.__file__).parent / "weights"
+reference, synthesis = second(), second("synthesis")
 
 Array = npt.NDArray[Any]
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from samples import lic, picture
+from specification import ROOT
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
 TABLE = README.partition("| library | how |")[2].partition("\n\n")[0]
 ROWS = dict(re.findall(r"^\| ([\w -]+) \| (.+) \|$", TABLE, re.M))
 NEEDS = {

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import run as command
 from samples import picture
-from typer.testing import CliRunner
 
 from lic_models import exactness
 
@@ -27,8 +27,7 @@ def run(photos: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, dict[str, A
     two = [exactness.machines()[0], exactness.Machine("SSE41", "default", 2, False)]
     monkeypatch.setattr(exactness, "machines", lambda: two)
     out = photos / "out.json"
-    words = [str(photos), "--model", "tiny", "--out", str(out)]
-    done = CliRunner().invoke(exactness.app, words)
+    done = command(photos, "--model", "tiny", "--out", out, code=None, of=exactness.app)
     return done.exit_code, json.loads(out.read_text())
 
 

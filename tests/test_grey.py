@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
+from commands import run
 from samples import picture
-from typer.testing import CliRunner, Result
 
-from pillow_lic.cli import app
-
-
-def grey(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["grey", *map(str, arguments)], env={"COLUMNS": "200"})
+grey = partial(run, "grey", code=None)
 
 
 @pytest.fixture

@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-ROOT = Path(__file__).parents[1]
+from specification import ROOT, toml
 
 
 def _release(text: str) -> list[int]:
@@ -24,7 +17,7 @@ def _release(text: str) -> list[int]:
 
 def test_lowest_versions_can_be_tried() -> None:
     """`.ci/lowest.txt` pins what the dependencies allow at least."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = toml(ROOT / "pyproject.toml")["project"]
     pins = (ROOT / ".ci" / "lowest.txt").read_text(encoding="utf-8")
     pinned = dict(re.findall(r"^([\w-]+)==([\d.]+)$", pins, re.MULTILINE))
     assert len(project["dependencies"]) > 5

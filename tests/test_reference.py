@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import itertools
 import json
 import subprocess
@@ -17,6 +16,7 @@ import torch
 from PIL import Image
 from safetensors.numpy import save_file
 from samples import part, photo, split
+from specification import BAD, GOOD, NUMBERS, ROOT, SPEC, VECTORS, WEIGHTS, by_file, second
 from vector_read import latents_sha256, read
 
 import lic_models
@@ -26,38 +26,19 @@ from lic_models.train.linear import linear_start
 from pillow_lic.errors import LicError
 from pillow_lic.header import pack_varint
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+reference = second()
+alpha = second("alpha")
+container = second("container")
+errors = second("errors")
+layers = second("layers")
+mixtures = second("mixtures")
+rangecoder = second("rangecoder")
+steps = second("steps")
+synthesis = second("synthesis")
+weights = second("weights")
 
-ROOT = Path(__file__).resolve().parent.parent
-SPEC = ROOT / "spec"
-WEIGHTS = ROOT / "lic_models" / "weights"
-VECTORS = SPEC / "vectors"
-
-sys.path.insert(0, str(SPEC))
-reference = importlib.import_module("reference")
-alpha = importlib.import_module("reference.alpha")
-container = importlib.import_module("reference.container")
-errors = importlib.import_module("reference.errors")
-layers = importlib.import_module("reference.layers")
-mixtures = importlib.import_module("reference.mixtures")
-rangecoder = importlib.import_module("reference.rangecoder")
-steps = importlib.import_module("reference.steps")
-synthesis = importlib.import_module("reference.synthesis")
-weights = importlib.import_module("reference.weights")
-
-ALL = tomllib.loads((VECTORS / "vectors.toml").read_text("utf-8"))["vector"]
-GOOD = [vector for vector in ALL if vector["expect"] == "ok"]
-BAD = [vector for vector in ALL if vector["expect"] != "ok"]
-CONSTANTS = tomllib.loads((SPEC / "constants.toml").read_text("utf-8"))
 TABLES = rangecoder.read_tables(SPEC / "tables.txt")
 ESCAPES = {"b110101": [1, 1, 0, 1, 0, 1], "b01": [0, 1]}  # bits of entropy.md, section 6.6
-
-
-def by_file(vectors):
-    return pytest.mark.parametrize("vector", vectors, ids=[vector["file"] for vector in vectors])
 
 
 @by_file(GOOD)
@@ -205,9 +186,9 @@ def test_float_products_are_exact_for_the_largest_weights():
             assert (found[:, i, j] == want + layers.level_row(bias, level)).all()
 
 
-@pytest.mark.parametrize("name", sorted(CONSTANTS["models"]))
+@pytest.mark.parametrize("name", sorted(NUMBERS["models"]))
 def test_layer_list_is_that_of_the_constants(name):
-    model = CONSTANTS["models"][name]
+    model = NUMBERS["models"][name]
     listed = {
         layer: (kernel, inputs, outputs, (low, high))
         for layer, (kernel, inputs, outputs, low, high, *_) in model["layers"].items()
@@ -252,7 +233,7 @@ def test_every_model_decodes_alike(name: str, toy, tmp_path: Path):
     assert abs(synthesis.pixels(decoded).astype(int) - want).max() <= 1
 
 
-NUMBERS = {  # of the reference, by table and key of `constants.toml`
+FOUND = {  # of the reference, by table and key of `constants.toml`
     "container.signature": container.SIGNATURE.hex(),
     "container.modes": list(container.MODES),
     "container.side_max": container.SIDE_MAX,
@@ -282,20 +263,20 @@ NUMBERS = {  # of the reference, by table and key of `constants.toml`
 }
 
 
-@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("name", FOUND)
 def test_numbers_are_those_of_the_constants(name: str):
     table, key = name.split(".")
-    assert CONSTANTS[table][key] == NUMBERS[name]
+    assert NUMBERS[table][key] == FOUND[name]
 
 
 def test_ranges_are_those_of_the_constants():
-    full, mean = (CONSTANTS["integer"][f"{name}_max"] for name in ("activation", "mean"))
-    want = (0, full), (-full, full), (-mean, mean), (0, CONSTANTS["tables"]["indices"] - 1)
+    full, mean = (NUMBERS["integer"][f"{name}_max"] for name in ("activation", "mean"))
+    want = (0, full), (-full, full), (-mean, mean), (0, NUMBERS["tables"]["indices"] - 1)
     assert want == (steps.RELU, steps.SIGNED, steps.MEAN, steps.INDEX)
     assert all(2 * a == b for a, b in itertools.pairwise(mixtures.HALVES))
-    for model in CONSTANTS["models"].values():
+    for model in NUMBERS["models"].values():
         assert (model["stride"], model["pixels"]) == (steps.STRIDE, steps.SAMPLE)
-    levels = CONSTANTS["levels"]
+    levels = NUMBERS["levels"]
     anchors = range(levels["min"], levels["max"] + 1, levels["spacing"])
     rows = np.arange(levels["anchors"], dtype=np.int32)[:, None] ** 3
     assert [layers.level_row(rows, level) for level in anchors] == rows.tolist()
@@ -306,7 +287,7 @@ def test_most_frames(more: int):
     """The file of a vector would be a megabyte."""
     [vector] = [vector for vector in GOOD if vector["file"] == "times_most.lic"]
     start, _ = split((VECTORS / vector["file"]).read_bytes())
-    count = CONSTANTS["parts"]["frames_max"] + more
+    count = NUMBERS["parts"]["frames_max"] + more
     times = part("F", pack_varint(0) + pack_varint(count) + bytes(count))
     want = "FormatError" if more else "TruncatedError"  # no frame follows
     for parse in (reference.parse, read):
@@ -317,7 +298,7 @@ def test_most_frames(more: int):
 
 def test_the_end_of_a_payload_is_checked_as_the_text_says():
     """Section 6.5: the difference matters if a letter was read, the number of words always."""
-    end = CONSTANTS["coder"]["end_difference"]
+    end = NUMBERS["coder"]["end_difference"]
     for difference, fits in ((end - 1, True), (end, False)):
         words = b"".join((difference >> at & 0xFFFFFFFF).to_bytes(4, "little") for at in (32, 0))
         reader = rangecoder.Reader(words)
@@ -334,8 +315,8 @@ def test_the_end_of_a_payload_is_checked_as_the_text_says():
 
 
 def test_model_ids_are_those_of_the_constants():
-    assert {CONSTANTS["model_ids"][name]: name for name in weights.NAMES.values()} == weights.NAMES
-    assert set(weights.NAMES.values()) == set(CONSTANTS["model_ids"])
+    assert {NUMBERS["model_ids"][name]: name for name in weights.NAMES.values()} == weights.NAMES
+    assert set(weights.NAMES.values()) == set(NUMBERS["model_ids"])
 
 
 @pytest.mark.parametrize("fault", ["byte", "cut"])
@@ -371,7 +352,7 @@ def test_weights_that_break_the_rules_are_refused(tmp_path, fault):
     digest = weights.fingerprint(name, metadata["config"], tensors)
     save_file(tensors, tmp_path / f"{name}-9-{digest.hex()}.safetensors", metadata)
     with pytest.raises(errors.WeightsNotFoundError, match=message):
-        weights.find(tmp_path, CONSTANTS["model_ids"][name], digest)
+        weights.find(tmp_path, NUMBERS["model_ids"][name], digest)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import pickle
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,16 +14,13 @@ import pytest
 from commands import TINY, run
 from PIL import Image, ImageFile, ImageOps, ImageSequence
 from samples import EXIF, ICC, distance, opened, picture, split
+from specification import WEIGHTS, second
 
-import lic_models
 import pillow_lic
 from pillow_lic import _timing, container, errors
 from pillow_lic.header import pack_varint
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spec"))
-reference = importlib.import_module("reference")
-synthesis = importlib.import_module("reference.synthesis")
-WEIGHTS = Path(lic_models.__file__).parent / "weights"
+reference, synthesis = second(), second("synthesis")
 SIZE = (150, 90)
 
 

@@ -6,13 +6,13 @@ import hashlib
 import json
 import re
 import struct
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import vector_dump
+from specification import EVERY, NUMBERS, SPEC, VECTORS
 
 import lic_models
 from lic_models import (
@@ -29,14 +29,6 @@ from lic_models import (
 )
 from lic_models.errors import WeightsError
 from pillow_lic import _codec, _timing, alpha, container, header
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-SPEC = Path(__file__).parent.parent / "spec"
-NUMBERS = tomllib.loads((SPEC / "constants.toml").read_text())
 
 
 def test_container():
@@ -170,9 +162,8 @@ def test_pixels_and_weights():
         parts = container.Parts({}, None, [None])
         lost = _codec.decode(found._replace(depth=depth), parts, "cpu")
         assert (lost == values).all()
-    vectors = tomllib.loads((SPEC / "vectors" / "vectors.toml").read_text())["vector"]
     tolerances = {NUMBERS["pixels"]["tolerance"], NUMBERS["pixels"]["tolerance_16"]}
-    assert {v["max_error"] for v in vectors if "max_error" in v} == tolerances
+    assert {v["max_error"] for v in EVERY if "max_error" in v} == tolerances
     assert NUMBERS["weights"]["fingerprint_bytes"] == weights.FINGERPRINT
     assert tuple(NUMBERS["weights"]["float32_suffixes"]) == weights.PRECISE
 
@@ -246,7 +237,7 @@ def test_fingerprint_as_the_text_says(path: Path):
 
 
 def test_example():
-    data = (SPEC / "vectors" / "example.lic").read_bytes()
+    data = (VECTORS / "example.lic").read_bytes()
     text = (SPEC / "example.md").read_text()
     listed = re.findall(r"^([0-9A-F]{4})  ((?:[0-9A-F]{2} ?)+)", text, re.MULTILINE)
     joined = b""
@@ -258,10 +249,9 @@ def test_example():
 
 
 def test_every_key_of_the_vectors_is_explained():
-    vectors = tomllib.loads((SPEC / "vectors" / "vectors.toml").read_text())["vector"]
     rows = re.findall(r"^\| (`.+?`) \| ", (SPEC / "README.md").read_text(), re.MULTILINE)
     explained = {key for row in rows for key in re.findall(r"`(\w+)`", row)}
-    assert {key for vector in vectors for key in vector} <= explained
+    assert {key for vector in EVERY for key in vector} <= explained
 
 
 def test_every_file_is_in_the_list_of_the_specification():

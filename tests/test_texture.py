@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run
 from PIL import Image, ImageFilter
 from samples import picture
-from typer.testing import CliRunner, Result
 
-from pillow_lic.cli import app, wavelets
+from pillow_lic.cli import wavelets
 
 TINY = "tiny,jpeg"
 
 
-def texture(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["texture", *map(str, arguments)], env={"COLUMNS": "200"})
+texture = partial(run, "texture", code=None)
 
 
 def grain(seed: int) -> np.ndarray:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from commands import run as command
 from PIL import Image
-from typer.testing import CliRunner
 
 import lic_models
 from lic_models import registry, weights
@@ -41,16 +41,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    assert result.exit_code == 0, result.output
-    return result.output
+    return command(*arguments, of=app).output
 
 
 def refusal(*arguments: object) -> str:
     """What a command that cannot be says, as one line."""
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    assert result.exit_code == 2, result.output
-    return " ".join(result.output.replace("│", " ").split())
+    output = command(*arguments, code=2, of=app).output
+    return " ".join(output.replace("│", " ").split())
 
 
 def state(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -115,8 +112,7 @@ def test_who_interrupts_loses_nothing(
 
     monkeypatch.setattr(_Run, "learn", interrupted)
     common = ("fit", "tiny", "--data", photos, "--out", tmp_path, "--patch", 64, "--batch", 1)
-    result = CliRunner().invoke(app, [str(a) for a in (*common, "--minutes", 5)])
-    assert result.exit_code != 0
+    assert command(*common, "--minutes", 5, code=None, of=app).exit_code
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
 
 
@@ -129,8 +125,7 @@ def test_a_full_disk_leaves_no_half_checkpoint(
 
     monkeypatch.setattr(torch, "save", full)
     common = ("fit", "tiny", "--data", photos, "--out", tmp_path, "--patch", 64, "--batch", 1)
-    result = CliRunner().invoke(app, [str(a) for a in (*common, "--minutes", 0.01)])
-    assert result.exit_code != 0
+    assert command(*common, "--minutes", 0.01, code=None, of=app).exit_code
     assert [path.name for path in tmp_path.iterdir() if "checkpoint" in path.name] == []
 
 

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
+from specification import BAD, EVERY, GOOD, VECTORS, by_file
 from vector_read import latents_sha256, read
 
 from pillow_lic import _codec, errors, tensors
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-FOLDER = Path(__file__).parent.parent / "spec" / "vectors"
-VECTORS: list[dict[str, Any]] = tomllib.loads((FOLDER / "vectors.toml").read_text())["vector"]
-GOOD = [pytest.param(v, id=v["file"]) for v in VECTORS if v["expect"] == "ok"]
-BAD = [pytest.param(v, id=v["file"]) for v in VECTORS if v["expect"] != "ok"]
 IDENTITY = "model", "fingerprint", "width", "height", "mode", "level", "tile", "depth"
 NOBODYS = "signature.lic", "empty.lic"  # their first bytes are no plugin's
 
@@ -44,7 +35,7 @@ def check_good(vector: dict[str, Any], data: bytes) -> None:
 
 def check_pixels(vector: dict[str, Any], data: bytes) -> None:
     """Raise unless what is stored beside the vector is decoded, by Pillow if it has such modes."""
-    with Image.open(FOLDER / vector["pixels"]) as stored:
+    with Image.open(VECTORS / vector["pixels"]) as stored:
         expected = np.asarray(stored).astype(int)
     if vector["depth"] == 16:
         planes = tensors.read(io.BytesIO(data), device="cpu").numpy().astype(int)
@@ -72,19 +63,19 @@ def check_bad(vector: dict[str, Any], data: bytes) -> None:
     assert type(caught.value).__name__ == vector["expect"]
 
 
-@pytest.mark.parametrize("vector", GOOD)
+@by_file(GOOD)
 def test_good(vector: dict[str, Any]):
     """Weights with another fingerprint fail here: a vector that cannot be decoded is a failure."""
-    data = (FOLDER / vector["file"]).read_bytes()
+    data = (VECTORS / vector["file"]).read_bytes()
     assert hashlib.sha256(data).hexdigest() == vector["sha256"]
     check_good(vector, data)
     check_pixels(vector, data)
 
 
-@pytest.mark.parametrize("vector", BAD)
+@by_file(BAD)
 def test_bad(vector: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # the limits of the format come first
-    data = (FOLDER / vector["file"]).read_bytes()
+    data = (VECTORS / vector["file"]).read_bytes()
     assert hashlib.sha256(data).hexdigest() == vector["sha256"]
     check_bad(vector, data)
 
@@ -99,13 +90,13 @@ def test_bad(vector: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
 
 
 def test_every_file_is_listed():
-    listed = {v["file"] for v in VECTORS} | {v["pixels"] for v in VECTORS if "pixels" in v}
-    assert {path.name for path in FOLDER.iterdir()} == listed | {"vectors.toml"}
+    listed = {v["file"] for v in EVERY} | {v["pixels"] for v in EVERY if "pixels" in v}
+    assert {path.name for path in VECTORS.iterdir()} == listed | {"vectors.toml"}
 
 
 def test_both_kinds_are_there():
     assert len(GOOD) >= 20
-    assert {v["expect"] for v in VECTORS if v["expect"] != "ok"} == {
+    assert {v["expect"] for v in EVERY if v["expect"] != "ok"} == {
         "FormatError",
         "TruncatedError",
         "ChecksumError",
@@ -120,59 +111,59 @@ def test_both_kinds_are_there():
 
 @pytest.mark.parametrize("key", [*IDENTITY, "loop", "durations", "latents_sha256"])
 def test_a_wrong_expectation_fails(key: str):
-    vector = next(v for v in VECTORS if key in v)
-    data = (FOLDER / vector["file"]).read_bytes()
+    vector = next(v for v in EVERY if key in v)
+    data = (VECTORS / vector["file"]).read_bytes()
     check_good(vector, data)
     with pytest.raises(AssertionError):
         check_good({**vector, key: "wrong"}, data)
 
 
 def test_a_sequence_of_a_vector_without_times_fails():
-    vector = next(v for v in VECTORS if "loop" in v)
+    vector = next(v for v in EVERY if "loop" in v)
     still = {key: value for key, value in vector.items() if key not in ("loop", "durations")}
     with pytest.raises(AssertionError):
-        check_good(still, (FOLDER / vector["file"]).read_bytes())
+        check_good(still, (VECTORS / vector["file"]).read_bytes())
 
 
 def test_wrong_metadata_fails():
-    vector = dict(GOOD[0].values[0])
-    data = (FOLDER / vector["file"]).read_bytes()
+    vector = dict(GOOD[0])
+    data = (VECTORS / vector["file"]).read_bytes()
     with pytest.raises(AssertionError):
         check_good({**vector, "metadata": {}}, data)
 
 
 def test_wrong_pixels_fail():
-    vector = dict(GOOD[0].values[0])
-    data = (FOLDER / vector["file"]).read_bytes()
+    vector = dict(GOOD[0])
+    data = (VECTORS / vector["file"]).read_bytes()
     with pytest.raises(AssertionError):
         check_pixels({**vector, "max_error": -1}, data)
 
 
 def test_weights_that_are_missing_fail(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr("lic_models.weights.folders", lambda: [tmp_path])
-    vector = GOOD[0].values[0]
+    vector = GOOD[0]
     with pytest.raises(errors.WeightsNotFoundError):
-        check_good(vector, (FOLDER / vector["file"]).read_bytes())
+        check_good(vector, (VECTORS / vector["file"]).read_bytes())
 
 
 def test_a_wrong_error_fails():
-    vector = dict(BAD[0].values[0])
-    data = (FOLDER / vector["file"]).read_bytes()
+    vector = dict(BAD[0])
+    data = (VECTORS / vector["file"]).read_bytes()
     with pytest.raises(AssertionError):
         check_bad({**vector, "expect": "ChecksumError"}, data)
 
 
 def test_accepting_a_bad_file_fails():
-    good = GOOD[0].values[0]
-    data = (FOLDER / good["file"]).read_bytes()
+    good = GOOD[0]
+    data = (VECTORS / good["file"]).read_bytes()
     for reader in ("container", "entropy"):
         with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
-            check_bad({**BAD[0].values[0], "class": reader}, data)
+            check_bad({**BAD[0], "class": reader}, data)
 
 
 @pytest.mark.parametrize(("reader", "other"), [("container", "entropy"), ("entropy", "container")])
 def test_a_wrong_class_fails(reader: str, other: str):
-    vector = next(v for v in VECTORS if v.get("class") == reader)
-    data = (FOLDER / vector["file"]).read_bytes()
+    vector = next(v for v in EVERY if v.get("class") == reader)
+    data = (VECTORS / vector["file"]).read_bytes()
     with pytest.raises((errors.LicError, pytest.fail.Exception)):
         check_bad({**vector, "class": other}, data)

@@ -21,7 +21,7 @@ from . import mixtures
 from .errors import StreamError
 from .tables import tables
 
-__all__ = ["SymbolDecoder", "SymbolEncoder"]
+__all__ = ["SymbolDecoder", "SymbolEncoder", "bit", "categorical", "table_halves"]
 
 ESCAPE_BITS = 18  # longest prefix of an escape's Exp-Golomb code: dequantised values stay exact
 
@@ -32,7 +32,7 @@ Call = tuple[slice, tuple[Any, ...]]  # a part of the symbols, and what the code
 
 
 @cache
-def _categorical(index: int) -> Any:
+def categorical(index: int) -> Any:
     """The coder's model for one scale index; weights minus one make its rounding exact."""
     table = tables()[index]
     assert table is not None
@@ -63,12 +63,13 @@ def _mixed(components: NDArray[np.int32], half: int, group: slice) -> Iterator[C
 
 
 @cache
-def _bit() -> Any:
+def bit() -> Any:
+    """The coder's model for one equiprobable bit."""
     return _stream.model.Uniform(2)
 
 
 @cache
-def _halves() -> NDArray[np.int32]:
+def table_halves() -> NDArray[np.int32]:
     """The largest magnitude with a letter of its own, by scale index."""
     return np.array([0 if table is None else table.half for table in tables()], np.int32)
 
@@ -89,16 +90,20 @@ class _Groups:
 
 
 class SymbolEncoder:
-    """Write symbols; `finish` returns the bytes."""
+    """Write symbols; `finish` returns the bytes.
+
+    Attributes:
+        coder: constriction's, which also writes what no symbol gives rise to.
+    """
 
     def __init__(self) -> None:
-        self._coder = _stream.queue.RangeEncoder()
+        self.coder = _stream.queue.RangeEncoder()
 
     def encode(self, symbols: NDArray[np.int32], indices: NDArray[np.int64]) -> None:
         """Code symbols (n,) with scale indices (n,), each 1..63."""
         groups = _Groups(indices)
-        calls = ([(part, (_categorical(index),))] for index, part in groups.slices)
-        self._write(symbols, _halves()[indices], groups, calls)
+        calls = ([(part, (categorical(index),))] for index, part in groups.slices)
+        self._write(symbols, table_halves()[indices], groups, calls)
 
     def encode_mixtures(self, symbols: NDArray[np.int32], components: NDArray[np.int32]) -> None:
         """Code symbols (n,), each with its own mixture: offset, index, weight are (3, K, n)."""
@@ -123,7 +128,7 @@ class SymbolEncoder:
         ends = np.searchsorted(escapes, [part.stop for _, part in groups.slices]).tolist()
         for (first, last), each in zip(pairwise([0, *ends]), calls, strict=True):
             for part, model in each:
-                self._coder.encode(letters[part], *model)
+                self.coder.encode(letters[part], *model)
             for i in escapes[first:last]:
                 self._escape(int(symbols[i]), int(halves[i]))
 
@@ -134,11 +139,11 @@ class SymbolEncoder:
             most = half + 2 ** (ESCAPE_BITS + 1) - 1
             raise ValueError(f"symbol: found {symbol}, allowed is -{most} to {most}")
         bits = [1] * width + [0] + [excess >> i & 1 for i in reversed(range(width))]
-        self._coder.encode(np.array([*bits, int(symbol < 0)], np.int32), _bit())
+        self.coder.encode(np.array([*bits, int(symbol < 0)], np.int32), bit())
 
     def finish(self) -> bytes:
         """Return the coded words, 32 bits each, little-endian."""
-        words: NDArray[np.uint32] = self._coder.get_compressed()
+        words: NDArray[np.uint32] = self.coder.get_compressed()
         return words.astype("<u4").tobytes()
 
 
@@ -152,15 +157,15 @@ class SymbolDecoder:
         if len(data) % 4:
             raise StreamError(f"payload length: found {len(data)}, allowed are multiples of 4")
         words = np.frombuffer(data, "<u4").astype(np.uint32)
-        self._coder = _stream.queue.RangeDecoder(words)
+        self.coder = _stream.queue.RangeDecoder(words)
 
     def decode(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the symbols (n,) for scale indices (n,), each 1..63."""
         groups = _Groups(indices)
         calls = (
-            [(part, (_categorical(index), part.stop - part.start))] for index, part in groups.slices
+            [(part, (categorical(index), part.stop - part.start))] for index, part in groups.slices
         )
-        return self._read(_halves()[indices], groups, calls)
+        return self._read(table_halves()[indices], groups, calls)
 
     def decode_mixtures(self, components: NDArray[np.int32]) -> NDArray[np.int32]:
         """Return the symbols (n,) for mixtures (3, K, n): offset, index, weight."""
@@ -179,7 +184,7 @@ class SymbolDecoder:
         try:
             for (_, group), each in zip(groups.slices, calls, strict=True):
                 for part, model in each:
-                    letters[part] = self._coder.decode(*model)
+                    letters[part] = self.coder.decode(*model)
                 found = letters[group]
                 half = int(halves[group.start])
                 if found.max() > 2 * half:
@@ -192,7 +197,7 @@ class SymbolDecoder:
         return symbols
 
     def _bit(self) -> int:
-        return int(self._coder.decode(_bit()))
+        return int(self.coder.decode(bit()))
 
     def _escape(self, half: int) -> int:
         width = 0
@@ -207,4 +212,4 @@ class SymbolDecoder:
 
     def exhausted(self) -> bool:
         """Whether nothing but the coder's ending is left."""
-        return bool(self._coder.maybe_exhausted())
+        return bool(self.coder.maybe_exhausted())

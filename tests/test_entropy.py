@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lic_models.entropy import index_bits
 from lic_models.errors import StreamError
-from lic_models.rangecoder import ESCAPE_BITS, SymbolDecoder, SymbolEncoder, _categorical
+from lic_models.rangecoder import ESCAPE_BITS, SymbolDecoder, SymbolEncoder, bit, categorical
 from lic_models.tables import INDICES, SCALE_MAX, SCALE_MIN, TOTAL, tables
 
 
@@ -32,8 +32,8 @@ def test_coder_uses_exactly_the_weights(index: int):
     table = tables()[index]
     assert table is not None
     for letter in (0, 1, table.half, 2 * table.half, 2 * table.half + 1):
-        coder = SymbolEncoder()._coder
-        coder.encode(np.full(3000, letter, np.int32), _categorical(index))
+        coder = SymbolEncoder().coder
+        coder.encode(np.full(3000, letter, np.int32), categorical(index))
         bits = 3000 * np.log2(TOTAL / table.weights[letter])
         assert abs(coder.num_bits() - bits) <= 64 + 1e-4 * bits
 
@@ -84,10 +84,8 @@ def test_endless_escape_is_refused():
     encoder = SymbolEncoder()
     table = tables()[1]
     assert table is not None
-    encoder._coder.encode(np.array([2 * table.half + 1], np.int32), _categorical(1))
-    from lic_models.rangecoder import _bit
-
-    encoder._coder.encode(np.ones(ESCAPE_BITS + 2, np.int32), _bit())
+    encoder.coder.encode(np.array([2 * table.half + 1], np.int32), categorical(1))
+    encoder.coder.encode(np.ones(ESCAPE_BITS + 2, np.int32), bit())
     with pytest.raises(StreamError, match="escape"):
         SymbolDecoder(encoder.finish()).decode(np.array([1]))
 

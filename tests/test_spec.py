@@ -122,10 +122,10 @@ def test_coder():
     assert coder["escape_prefix_max"] == rangecoder.ESCAPE_BITS
     text = (SPEC / "entropy.md").read_text()
     assert f"w MUST NOT be greater than {rangecoder.ESCAPE_BITS}." in text
-    encoder = rangecoder.SymbolEncoder()._coder
+    encoder = rangecoder.SymbolEncoder().coder
     low, span = encoder.pos()[1]
     assert (low, span) == (0, 2 ** coder["state_bits"] - 1)
-    encoder.encode(np.zeros(1, np.int32), rangecoder._bit())
+    encoder.encode(np.zeros(1, np.int32), rangecoder.bit())
     precision = coder["precision_bits"]
     assert encoder.pos()[1] == (0, (span >> precision) << (precision - 1))
     assert encoder.get_compressed().itemsize * 8 == coder["word_bits"]
@@ -146,8 +146,8 @@ def test_check_values_of_the_range_coder():
         coder = rangecoder.SymbolEncoder()
         for run in runs.split(";"):
             index, _, letters = run.strip().partition(":")
-            model = rangecoder._bit() if index == "b" else rangecoder._categorical(int(index))
-            coder._coder.encode(np.array(letters.split(), np.int32), model)
+            model = rangecoder.bit() if index == "b" else rangecoder.categorical(int(index))
+            coder.coder.encode(np.array(letters.split(), np.int32), model)
         assert coder.finish().hex(" ").upper() == payload, runs
     coder = rangecoder.SymbolEncoder()
     coder.encode(np.array([0, -8, 1, -3], np.int32), np.array([9, 1, 1, 1]))

@@ -17,7 +17,7 @@ import lic_models
 from lic_models import rangecoder
 from lic_models.codec import Coded
 from lic_models.errors import StreamError
-from lic_models.rangecoder import ESCAPE_BITS, SymbolEncoder, _bit, _categorical, _halves
+from lic_models.rangecoder import ESCAPE_BITS, SymbolEncoder, bit, categorical, table_halves
 from pillow_lic.header import pack_varint
 
 
@@ -233,12 +233,12 @@ def _long_escape() -> bytes:
             first = steps.send(first.mean)
     index = int(first.index[first.index > 0].min())
     count = int((first.index == index).sum())
-    half = _halves()[index]
+    half = table_halves()[index]
     letters = np.full(count, half, np.int32)
     letters[0] = 2 * half + 1
     coder = SymbolEncoder()
-    coder._coder.encode(letters, _categorical(index))
-    coder._coder.encode(np.ones(40, np.int32), _bit())
+    coder.coder.encode(letters, categorical(index))
+    coder.coder.encode(np.ones(40, np.int32), bit())
     return coder.finish()
 
 

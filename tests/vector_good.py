@@ -15,7 +15,7 @@ from samples import EXIF, ICC, XMP, join, part, split
 
 import lic_models
 from lic_models import coding
-from lic_models.rangecoder import ESCAPE_BITS, _halves
+from lic_models.rangecoder import ESCAPE_BITS, table_halves
 from pillow_lic import _writing, container
 from pillow_lic.header import pack_varint
 
@@ -80,7 +80,7 @@ def drawn(level: int, size: int, z_scale: float, y_scale: float) -> bytes:
 
 def escaped(*excesses: int) -> bytes:
     """Return a file whose z has these excesses beyond its table, one in each channel."""
-    level, half = 10000, _halves()[1]  # where all of z has index 1
+    level, half = 10000, table_halves()[1]  # where all of z has index 1
 
     def draw(name: str, shape: Shape) -> Latent:
         values = np.zeros(shape)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ..base import Model
+from .data import LUMA
 from .objective import Objective
 
 __all__ = ["AdversarialObjective", "Discriminator", "texture_distance"]
@@ -24,7 +25,7 @@ LOWPASS = 0.4829629, 0.8365163, 0.2241439, -0.1294095  # of Daubechies' wavelet 
 OCTAVES = 3  # compared
 WINDOW = 8  # samples of a band whose energy is taken together
 FLOOR = 1 / 255  # of a band, in units of the pixel range: what nobody sees
-OPPONENT = ((0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081))  # Y, Cb, Cr
+OPPONENT = (LUMA, (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081))  # Y, Cb, Cr
 SHARE = 0.8, 0.1, 0.1  # of these in the distance: grain has little colour, and invented ones show
 TEXTURE = 0.25  # weights in the loss; by gradients, texture is about as strong as squared error
 REALISM = 0.02

@@ -45,7 +45,7 @@ def load(
 
     Raises:
         UnknownModel, WeightsNotFound, WeightsError: see `lic_models.errors`.
-        ValueError: for another tune.
+        ValueError: for another tune, or a device that is not at hand.
     """
     from .codec import load
 

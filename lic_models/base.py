@@ -66,8 +66,8 @@ class Model(nn.Module, ABC):
     model_id: ClassVar[int]
     paper: ClassVar[str]
     stride: ClassVar[int] = 64  # padded image sizes are multiples of this
-    # dataclasses of whole numbers, 0 to 4096, and tuples of them: "shipped", "paper" (published),
-    # "toy" (tests)
+    # dataclasses of whole numbers, from `weights.CONFIG_MIN` to 4096, and tuples of them:
+    # "shipped", "paper" (published), "toy" (tests)
     configs: ClassVar[dict[str, Any]]
     pixels: ClassVar[int] = 16  # per sample of y
     halo: ClassVar[int] = 8  # samples of y around a region that its pixels depend on, at most

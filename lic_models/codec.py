@@ -296,7 +296,8 @@ def load(
 ) -> Codec:
     """Return the codec of a model name or id, with those weights or the newest for a tune.
 
-    Raises UnknownModel, WeightsNotFound, WeightsError, or ValueError for another tune.
+    Raises UnknownModel, WeightsNotFound, WeightsError, or ValueError for another tune or a device
+    that is not at hand.
     """
     found, where = weights.find(registry.model_name(name), fingerprint, known(tune)), choose(device)
     with _loading.setdefault((found, where), threading.RLock()):

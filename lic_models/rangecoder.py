@@ -150,7 +150,8 @@ class SymbolEncoder:
 class SymbolDecoder:
     """Read symbols from bytes that `SymbolEncoder` wrote.
 
-    Raises StreamError if the length is no multiple of four or an escape is too long.
+    Raises StreamError if the length is no multiple of four, an escape is too long, or no encoder
+    leaves such a state.
     """
 
     def __init__(self, data: bytes) -> None:

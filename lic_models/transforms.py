@@ -116,7 +116,7 @@ class Transforms:
         box = next(waiting, None)
         for row in self.rows(found, near, lost):
             held = torch.cat([held, row], 2) if held.numel() else row
-            if not pixels.numel():  # a tile was good: now the claimed size may cost memory
+            if not pixels.numel():  # a row of tiles was read: now the claimed size may cost memory
                 kind = torch.uint8 if coded.depth == 8 else torch.int32
                 size = rows * step, columns * step, 3
                 pixels = torch.empty(size, dtype=kind, device=self.device).permute(2, 0, 1)

@@ -38,6 +38,8 @@ CARRYING = ".convs.", 4  # strided ones, whose rounding is in every pixel: digit
 KINDS = {"weight": torch.int16, "bias": torch.int32, "shift": torch.uint8}
 STORED = frozenset({torch.float16, torch.float32, *KINDS.values()})
 CONFIG_MAX = 4096  # of a width or a count in a configuration
+# The least, if not 1: bottlenecks have half a width, and contexts see more than one position.
+CONFIG_MIN = {"M": 2, "widths": 2, "spatial": (3, 1), "head": (0, 1), "blocks": 0, "units": 0}
 GROUPS = "groups"  # the one list in a configuration that is as long as it likes
 
 
@@ -186,14 +188,18 @@ def _config(text: str, cls: type[Model]) -> Any:
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     for key, value in values.items():
         many = isinstance(shipped[key], tuple)
-        numbers = value if isinstance(value, tuple) else (value,)
-        good = all(type(n) is int and 0 <= n <= CONFIG_MAX for n in numbers)
-        if not good or isinstance(value, tuple) != many:
+        if isinstance(value, tuple) != many:
             kind = "a list of numbers" if many else "a number"
-            raise ValueError(f"{key}: found {value!r}, allowed is {kind} from 0 to {CONFIG_MAX}")
+            raise ValueError(f"{key}: found {value!r}, allowed is {kind}")
+        numbers = value if many else (value,)
         if many and key != GROUPS and len(value) != len(shipped[key]):
             allowed = len(shipped[key])
             raise ValueError(f"{key}: found {len(value)} numbers, allowed are {allowed}")
+        least = CONFIG_MIN.get(key, 1)
+        bounds = least if isinstance(least, tuple) else (least,) * len(numbers)
+        for number, bound in zip(numbers, bounds, strict=True):
+            if type(number) is not int or not bound <= number <= CONFIG_MAX:
+                raise ValueError(f"{key}: found {number!r}, allowed is {bound} to {CONFIG_MAX}")
     return cls.configure(**values)
 
 

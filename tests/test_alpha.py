@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -93,3 +94,13 @@ def test_malformed(data: bytes, message: str) -> None:
     for call in (alpha.check, alpha.decode):
         with pytest.raises(PayloadError, match=message):
             call(data, 3, 2)
+
+
+def test_a_bomb_takes_no_memory() -> None:
+    data = b"\x00" + zlib.compress(bytes(50 << 20))
+    tracemalloc.start()
+    with pytest.raises(PayloadError, match="more than the allowed 6"):
+        alpha.check(data, 3, 2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 << 20

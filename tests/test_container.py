@@ -239,6 +239,20 @@ def test_a_claimed_length_allocates_nothing() -> None:
         tracemalloc.stop()
 
 
+def test_no_more_is_asked_for_at_once_than_a_chunk() -> None:
+    """Files that are not in memory make room for all that is asked of them."""
+    asked: list[int] = []
+
+    class File(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            asked.append(-1 if size is None else size)
+            return super().read(size)
+
+    with pytest.raises(TruncatedError, match="60000000 bytes, found 5"):
+        header.read_exactly(File(b"fewer"), 60_000_000, "part i")
+    assert all(0 <= size <= 1 << 20 for size in asked)
+
+
 def test_salvage_keeps_what_is_whole() -> None:
     """A damaged tile is lost alone; after a cut, or a damaged tag, the rest is lost too."""
     grid = HEADER._replace(width=192, height=64, tile=64)

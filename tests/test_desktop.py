@@ -30,13 +30,14 @@ def test_thumbnail(tmp_path: Path):
     run("thumbnail", source, tmp_path / "a.png", "--overwrite")
 
 
-def test_thumbnail_of_16_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("size", [60, 256])
+def test_thumbnail_of_16_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int):
     monkeypatch.setattr("pillow_lic._codec.decode", None)  # the preview is enough
     wide = np.linspace(20000, 65535, 600 * 900).reshape(600, 900).astype(np.uint16)
     (tmp_path / "a.lic").write_bytes(lic(Image.fromarray(wide), preview=256))
-    run("thumbnail", tmp_path / "a.lic", tmp_path / "a.png", "--size", 60)
+    run("thumbnail", tmp_path / "a.lic", tmp_path / "a.png", "--size", size)
     with Image.open(tmp_path / "a.png") as small:
-        assert small.size == (60, 40)
+        assert small.size == (size, round(size / 1.5))
         assert abs(np.asarray(small).astype(float).mean() - wide.mean()) < 600
 
 

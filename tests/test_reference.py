@@ -370,6 +370,16 @@ def test_weights_that_break_the_rules_are_refused(tmp_path, fault):
         ("tiny", {"kernels": [3, 3, 4, 3]}),
         ("minnen2020", {"slices": 3}),
         ("minnen2020", {"slices": 0}),
+        ("minnen2020", {"support": 0}),
+        ("tiny", {"M": 0, "groups": []}),
+        ("tiny", {"groups": [0, 16]}),
+        ("tiny", {"Z": 0}),
+        ("tiny", {"context": 0}),
+        ("tiny", {"spatial": [1, 8]}),
+        ("tiny", {"spatial": [3, 0]}),
+        ("tiny", {"widths": [1, 8, 8]}),
+        ("hific", {"beside": [0, 8, 8, 8]}),
+        ("hific", {"head": [1, 0]}),
     ],
 )
 def test_configurations_that_break_the_rules_are_refused(name, change):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import struct
 from pathlib import Path
@@ -17,6 +18,7 @@ from specification import EVERY, NUMBERS, SPEC, VECTORS
 import lic_models
 from lic_models import (
     coded,
+    entropy,
     integer,
     integer_blocks,
     levels,
@@ -50,6 +52,7 @@ def test_container():
     }
     assert coded.TILE_UNIT == header.TILE_UNIT
     assert coded.TILE_PIXELS_MAX == header.TILE_PIXELS_MAX
+    assert coded.TILE_MAX == header.TILE_MAX
 
 
 def test_parts():
@@ -115,6 +118,16 @@ def test_tables():
         "mixture_half": [mixtures.HALF_MIN, mixtures.HALF_MAX],
     }
     assert len(data.splitlines()) == tables.INDICES - 1
+
+
+def test_what_training_reckons_with_is_listed():
+    """How far letters go, in scales, as the listings were made."""
+    ratio = (tables.SCALE_MAX / tables.SCALE_MIN) ** (1 / (tables.INDICES - 1))
+    scales = [tables.SCALE_MIN * ratio**index for index in range(tables.INDICES)]
+    halves = [table.half for table in tables.tables() if table]
+    assert halves == [math.ceil(tables.TAIL * scale) + 1 for scale in scales[1:]]
+    reach = mixtures._numbers().reach.tolist()
+    assert reach == [math.ceil(entropy.MIXTURE_TAIL * scale) for scale in scales]
 
 
 def test_coder():

@@ -14,6 +14,7 @@ from PIL import Image
 from samples import lic, opened, photo, picture
 from torch.utils.data import DataLoader
 
+from lic_models.transforms import Transforms
 from pillow_lic import errors, tensors
 
 MODES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
@@ -60,6 +61,22 @@ def test_batches(tmp_path: Path):
     assert halved.decode([halved[2]]) == [(4, 40, 130)]
 
 
+def test_equal_sizes_share_a_synthesis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for at, width in enumerate((70, 50, 70)):
+        (tmp_path / f"{at}.lic").write_bytes(lic(picture("RGB", (width, 60))))
+    folder = tensors.LicFolder(tmp_path, device="cpu")
+    sizes: list[tuple[int, ...]] = []
+    plain = Transforms.pixels
+
+    def pixels(self: Transforms, y_hat: torch.Tensor, *rest: Any) -> torch.Tensor:
+        sizes.append(tuple(y_hat.shape[::3]))
+        return plain(self, y_hat, *rest)
+
+    monkeypatch.setattr(Transforms, "pixels", pixels)
+    folder.decode([folder[at] for at in range(3)])
+    assert sorted(sizes) == [(1, 4), (2, 8)]
+
+
 def test_workers_read_and_the_owner_decodes(tmp_path: Path):
     for at in range(3):
         (tmp_path / f"{at}.lic").write_bytes(lic(picture("RGB", (40 + at, 30))))
@@ -80,6 +97,10 @@ def test_write(kind: str, tmp_path: Path):
     with Image.open(tmp_path / "a.lic") as image:
         assert (image.mode, image.size, image.info["quality"]) == ("RGB", (70, 50), 60)
         assert apart(pixels(image), tensors.read(tmp_path / "a.lic")) == 0
+    tensors.write(tmp_path / "a.lic", given, model="tiny", tile=64)
+    assert tensors.LicFile.load(tmp_path / "a.lic").header.tile == 64
+    with pytest.raises(ValueError, match="device: found 'abacus'"):
+        tensors.write(tmp_path / "a.lic", given, model="tiny", device="abacus")
 
 
 def test_writing_leaves_the_callers_graph_alone():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -550,6 +551,20 @@ def test_rounding_comes_back(tmp_path: Path):
         run.elapsed = elapsed
         run.learn(objective, drawn, lambda: drawn)
         assert {each.loose for each in objective.model.integer_layers().values()} == {loose}
+
+
+def test_gradients_that_overflow_change_nothing():
+    cls = registry.lookup("tiny")
+    torch.manual_seed(0)
+    objective = Objective(cls(cls.configure()))
+    run = _Run(objective, Settings(minutes=1, warmup=1))
+    drawn = torch.rand(2, 3, 64, 64), torch.tensor([500.0, 5000.0])
+    run.learn(objective, drawn, lambda: drawn)
+    before = {name: each.clone() for name, each in objective.state_dict().items()}
+    objective.register_forward_hook(lambda *a: {**a[2], "loss": a[2]["loss"] * math.inf})
+    run.learn(objective, drawn, lambda: drawn)
+    assert all(torch.equal(each, before[name]) for name, each in objective.state_dict().items())
+    assert (run.step, len(run.losses)) == (2, 1)
 
 
 def test_held_out_images_count_alike(photos: Path):

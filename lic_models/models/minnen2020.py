@@ -54,8 +54,8 @@ class Config(GdnWidths):
         return (self.M // self.slices,) * self.slices
 
 
-PAPER = Config(
-    N=192, M=320, Z=192, hyper=256, features=640, slices=10, context=224, hidden=(128, 128), lrp=128
+PAPER = Config(  # twice the widths where one network stands for the paper's two
+    N=192, M=320, Z=192, hyper=256, features=640, slices=10, context=448, hidden=(256, 256), lrp=224
 )
 TOY = Config(N=12, M=16, Z=4, hyper=8, features=12, slices=4, context=8, hidden=(12, 12), lrp=8)
 

@@ -1,4 +1,4 @@
-"""A few kilobytes of ELIC: for tests, test vectors and the tutorial. Not for pictures."""
+"""ELIC at toy widths: for tests and test vectors, not for pictures."""
 
 from __future__ import annotations
 

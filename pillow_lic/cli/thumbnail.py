@@ -1,4 +1,4 @@
-"""`lic thumbnail`: a small PNG of a file, for desktops; from the preview if there is one."""
+"""`lic thumbnail`: a small PNG of a file, for desktops; from the preview if it is as large."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def command(
         files.atomic(target, overwrite) as path,
         pillow_lic.open(source, device) as image,
     ):
-        image.draft(None, (2 * size, 2 * size))
+        image.draft(None, (size, size))
         # Pillow cannot reduce 16 bits by whole factors, as it does first where there is a gap.
         image.thumbnail((size, size), reducing_gap=None if image.mode == "I;16" else 2.0)
         files.upright(image).save(path, "PNG")

@@ -27,6 +27,7 @@ DTYPES = {
 LEVELS = 10
 SHIFT_MAX = 30
 COUNT_MAX = 4096  # of a number in a configuration
+COUNT_MIN = {"M": 2, "widths": 2, "spatial": [3, 1], "head": [0, 1], "blocks": 0, "units": 0}
 
 _HYPER = {"M", "Z", "hyper", "features"}
 _GDN = _HYPER | {"N"}
@@ -99,8 +100,11 @@ def configuration(model: str, text: str) -> dict[str, Any]:
         numbers = value if key in LISTS else [value]
         if not isinstance(numbers, list) or len(numbers) != (LISTS.get(key, 1) or len(numbers)):
             raise ValueError(f"{key}: {value} found, {LISTS[key] or 'some'} numbers wanted")
-        if not all(type(number) is int and 0 <= number <= COUNT_MAX for number in numbers):
-            raise ValueError(f"{key}: {value} found, 0 to {COUNT_MAX} wanted")
+        least = COUNT_MIN.get(key, 1)
+        each = least if isinstance(least, list) else [least] * len(numbers)
+        for number, low in zip(numbers, each, strict=True):
+            if type(number) is not int or not low <= number <= COUNT_MAX:
+                raise ValueError(f"{key}: {number} found, {low} to {COUNT_MAX} wanted")
     if sum(config.get("groups", [config["M"]])) != config["M"]:
         raise ValueError(f"groups: {config['groups']} found, a sum of {config['M']} wanted")
     if "slices" in config and (not config["slices"] or config["M"] % config["slices"]):

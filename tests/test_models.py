@@ -30,6 +30,7 @@ from lic_models.codec import Codec, Coded
 from lic_models.entropy import UNIT, estimate, noisy
 from lic_models.errors import StreamError, UnknownModel, WeightsError, WeightsNotFound
 from lic_models.levels import lmbda
+from lic_models.pixels import as_tensor
 from lic_models.train.linear import linear_start
 
 NAMES = lic_models.names()
@@ -79,6 +80,36 @@ def test_decoder_sees_what_the_encoder_saw(codec: Codec):
         assert torch.equal(sent[name], received[name])
         assert sent[name].shape[1:] == shapes[name]
     assert coding.encode(codec.model, latents, level)[0] == data
+
+
+def test_certainty_that_is_wrong_is_paid_for(codec: Codec):
+    """Pictures unlike photos: networks that leave out what matters have to code it after all."""
+    random = np.random.default_rng(0)
+    small = random.integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    smooth = np.asarray(Image.fromarray(small).resize((192, 128), Image.Resampling.BICUBIC))
+    for pixels in (smooth, random.integers(0, 2, (128, 128, 3), dtype=np.uint8) * 255):
+        [latents] = codec.latents(as_tensor(pixels), 9000, 0)
+        found = coding.encode(codec.model, latents, 9000)[1]
+        for name, latent in latents.items():
+            assert (found[name] / UNIT - latent).abs().max() <= coding.WRONG
+
+
+def test_whole_payloads(codec: Codec):
+    """What is coded where nothing has to be changes nothing, and costs next to nothing."""
+    level = 3000
+    y = codec.transforms.analyse(photo(128, 192), level)
+    latents = codec.model.latents(y, torch.tensor([float(level)]))
+    (plain, sent), (whole, same) = (
+        coding.encode_as(codec.model, latents, level, whole=each) for each in (False, True)
+    )
+    assert len(whole) % 4 == 1
+    assert len(plain) < len(whole) < len(plain) + y.numel() / 200 + 40
+    received = coding.decode(codec.model, whole, codec.model.shapes(128, 192), level)
+    for name in sent:
+        assert torch.equal(received[name], same[name])
+    for wrong in (b"\2" + plain, b"\1" + plain + b"\0"):
+        with pytest.raises(StreamError, match="payload length: found"):
+            coding.decode(codec.model, wrong, codec.model.shapes(128, 192), level)
 
 
 def test_estimate_matches_the_bytes(codec: Codec):

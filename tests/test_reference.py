@@ -20,7 +20,7 @@ from specification import BAD, GOOD, NUMBERS, ROOT, SPEC, VECTORS, WEIGHTS, by_f
 from vector_read import latents_sha256, read
 
 import lic_models
-from lic_models import registry
+from lic_models import coding, registry
 from lic_models import weights as package_weights
 from lic_models.train.linear import linear_start
 from pillow_lic.errors import LicError
@@ -215,10 +215,12 @@ def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     return export
 
 
+@pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("name", lic_models.names())
-def test_every_model_decodes_alike(name: str, toy, tmp_path: Path):
+def test_every_model_decodes_alike(name: str, whole: bool, toy, tmp_path: Path, monkeypatch):
     """Latents and pixels of two decoders, for every model that is registered."""
     folder = toy(name)
+    monkeypatch.setattr(coding, "WRONG", -1.0 if whole else 1e9)
     file = tmp_path / "a.lic"
     values = np.random.default_rng(4).integers(0, 256, (20, 26, 3))
     smooth = np.kron(values, np.ones((7, 6, 1)))[:130, :150].astype(np.uint8)

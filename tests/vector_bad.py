@@ -261,6 +261,8 @@ def _payloads(header: bytes, payload: bytes) -> Iterator[Bad]:
 
     for name, data, comment in (
         ("payload_bytes", payload + b"\0", "length no multiple of 4"),
+        ("payload_first", b"\2" + payload, "a first byte of 2 before the words"),
+        ("payload_first_more", b"\1" + payload + b"\0", "one byte too many in a whole payload"),
         ("payload_words", payload + bytes(8), "two words after the end"),
         ("payload_end", _refused(payload, last_word), "another last word"),
         ("payload_range", b"\xff" * 16, "first letter beyond the last cumulative weight"),

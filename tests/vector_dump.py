@@ -10,7 +10,7 @@ import torch
 
 import lic_models
 from lic_models.base import Step
-from lic_models.coding import _live
+from lic_models.coding import coded_positions
 from lic_models.entropy import UNIT, drive
 from lic_models.rangecoder import SymbolDecoder, _Groups
 from pillow_lic import container
@@ -82,7 +82,7 @@ def _steps(data: bytes) -> Iterator[str]:
     lines: list[str] = []
 
     def answer(step: Step) -> torch.Tensor:
-        live, indices = _live(step)
+        live, indices = coded_positions(step)
         decoded = coder.decode(indices)
         symbols = np.zeros(live.shape, np.float32)
         symbols[live] = decoded

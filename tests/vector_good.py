@@ -6,6 +6,7 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
@@ -59,23 +60,25 @@ def noise(width: int, height: int) -> Image.Image:
     return Image.fromarray(values)
 
 
-def crafted(level: int, size: int, draw: Callable[[str, Shape], Latent]) -> bytes:
-    """Return a file of latents that no picture would give."""
+def crafted(
+    level: int, size: int, draw: Callable[[str, Shape], Latent], whole: bool = False
+) -> bytes:
+    """Return a file of latents that no picture would give, what index 0 stands for left out."""
     codec = lic_models.load(MODEL, device="cpu")
     latents = {
         name: torch.from_numpy(draw(name, (1, *shape))).float()
         for name, shape in codec.model.shapes(size, size).items()
     }
-    payload, _ = coding.encode(codec.model, latents, level)
+    payload, _ = coding.encode_as(codec.model, latents, level, whole)
     header = container.Header(size, size, "RGB", codec.model_id, codec.fingerprint, level)
     return container.write(header, {}, None, [payload])
 
 
-def drawn(level: int, size: int, z_scale: float, y_scale: float) -> bytes:
+def drawn(level: int, size: int, z_scale: float, y_scale: float, whole: bool = False) -> bytes:
     """Return a file of random latents, drawn from Laplacians of these scales."""
     random = np.random.default_rng(2)
     scales = {"z": z_scale, "y": y_scale}
-    return crafted(level, size, lambda name, shape: random.laplace(0, scales[name], shape))
+    return crafted(level, size, lambda name, shape: random.laplace(0, scales[name], shape), whole)
 
 
 def escaped(*excesses: int) -> bytes:
@@ -181,6 +184,10 @@ def good() -> Iterator[Good]:
     # No latents take a mean of these weights to its clamp.
     clamped = "values that every clamp meets but that of the means"
     yield Good("saturated", clamped, drawn(100, 128, 20, 600))
+    yield Good("whole", "a whole payload, escapes among index 0", drawn(5000, 128, 300, 40, True))
+    with mock.patch.object(coding, "WRONG", 0):
+        mixed = saved(picture("RGB", 48, 40), model="balle2017", quality=20)
+    yield Good("whole_mixtures", "a whole payload of mixtures", mixed)
     grey = Image.fromarray(np.asarray(picture("L", 40, 24), np.uint16) * 250 + 7)
     yield Good("depth_16", "grey of 16 bits", saved(grey))
     yield Good("depth_16_rgba", "colour and opacity of 16 bits", deep("RGBA", 40, 24))

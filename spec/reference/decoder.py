@@ -46,7 +46,7 @@ def decode(path: Path, weights: Path, strict: bool = False) -> Decoded:
         tile = Tile(model.config, model.layers, tables, header.level, size, reader)
         found = decode_tile(model.name, tile)
         reader.finish()
-        if reader.log is not None and write(reader.log) != payload:
+        if reader.log is not None and write(reader.log) != payload[reader.whole :]:
             raise PayloadError("payload: not what a writer writes for its letters")
         return found
 

@@ -16,6 +16,7 @@ STATE = (1 << 64) - 1
 ESCAPE_PREFIX_MAX = 18
 END_DIFFERENCE = (1 << 33) - 1
 TABLES_SHA256 = "af03ff3339cc7d57ec9e41266b483f78d4f776dea6e25a06509f4e1449047fad"
+WHOLE = b"\1"
 BITS = [0, TOTAL // 2, TOTAL]
 
 
@@ -52,6 +53,8 @@ class Reader:
     """Section 6.3. Only the difference of `point` and `low` is ever used, so only it is kept."""
 
     def __init__(self, payload: bytes) -> None:
+        self.whole = payload[:1] == WHOLE and len(payload) % 4 == 1
+        payload = payload[self.whole :]
         if len(payload) % 4:
             raise PayloadError(f"payload: {len(payload)} bytes found, a multiple of 4 allowed")
         self.words = [

@@ -64,6 +64,8 @@ class Tile:
         """Decode one coding step; return its dequantised values, 0 outside the mask."""
         shape = mean.shape
         inside = np.broadcast_to(True if mask is None else mask, shape)
+        if self.reader.whole:
+            index = np.maximum(index, 1)
         where = np.flatnonzero(inside & (index > 0))  # C order
         chosen: list[Table] = []
         if mixture is None:

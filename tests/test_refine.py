@@ -136,3 +136,24 @@ def test_save_and_command_line(tmp_path: Path, png: Path):
 def test_bad_effort(effort: object):
     with pytest.raises(ValueError, match=r"effort: found .* from 0 to 9"):
         lic(Image.new("RGB", (8, 8)), effort=effort)
+
+
+def test_draws_that_lose_are_left(codec: lic_models.Codec, monkeypatch: pytest.MonkeyPatch):
+    """What comes of the first steps stays if those after them find nothing better."""
+    x = photo(64, 64)
+    monkeypatch.setattr(refine, "TRAVEL_DRAWN", 50.0)
+    assert codec.encode(x, QUALITY, effort=4) == codec.encode(x, QUALITY, effort=3)
+
+
+def test_steps_are_longer_where_weights_serve_something_else(
+    codec: lic_models.Codec, monkeypatch: pytest.MonkeyPatch
+):
+    lengths: dict[str, float] = {}
+
+    def move(latent: torch.Tensor, gradient: torch.Tensor, rate: float) -> None:
+        lengths[tune] = lengths.get(tune, 0) + rate
+
+    monkeypatch.setattr(refine, "_move", move)
+    for tune in ("psnr", "ms-ssim"):
+        codec.encode(photo(64, 64), QUALITY, effort=2, tune=tune)
+    assert lengths["ms-ssim"] == pytest.approx(1.5 * lengths["psnr"])

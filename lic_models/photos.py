@@ -21,7 +21,7 @@ def find(folders: Sequence[Path]) -> list[Path]:
     every = (path for folder in folders for path in Path(folder).rglob("*"))
     found = sorted(
         path
-        for path in every
+        for path in {path.resolve(): path for path in every}.values()  # each once
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
     )
     if not found:
@@ -44,6 +44,6 @@ def read(path: Path) -> Tensor:
                 pixels = np.stack([grey] * 3, 2)
             else:
                 pixels = np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, RuntimeError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: {error}") from error
     return torch.from_numpy(pixels).permute(2, 0, 1)

@@ -39,7 +39,10 @@ def register(name: str, *, id: int) -> Callable[[T], T]:
     def add(cls: T) -> T:
         if not cls.__module__.startswith(f"{__package__}.models."):
             _import_all()  # what is our own comes first
-        if name in _classes or id in _ids:
+        known = _classes.get(name)
+        if known and (known.model_id, _place(known)) == (id, _place(cls)):
+            del _ids[id]  # its module is loaded anew
+        elif known or id in _ids:
             raise ValueError(f"model {name!r} (id {id}): name or id is already registered")
         _classes[name] = cls
         _ids[id] = name
@@ -47,6 +50,10 @@ def register(name: str, *, id: int) -> Callable[[T], T]:
         return cls
 
     return add
+
+
+def _place(cls: type[Model]) -> tuple[str, str]:
+    return cls.__module__, cls.__qualname__
 
 
 def _import_all() -> None:

@@ -306,6 +306,7 @@ def test_registration_is_unique():
         registry.register("tiny", id=77)(cls)
     with pytest.raises(ValueError, match="already"):
         registry.register("other", id=cls.model_id)(cls)
+    assert registry.register("tiny", id=cls.model_id)(cls) is registry.lookup("tiny")  # again
     with pytest.raises(ValueError, match="0 to 255"):
         registry.register("huge", id=256)
     with pytest.raises(ValueError, match="a to z"):

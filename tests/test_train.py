@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import math
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from commands import run as command
-from PIL import Image
+from PIL import Image, features
 
 import lic_models
 from lic_models import registry, weights
@@ -112,9 +113,79 @@ def test_who_interrupts_loses_nothing(
         return calls[-1]
 
     monkeypatch.setattr(_Run, "learn", interrupted)
+    before = signal.getsignal(signal.SIGTERM)
     common = ("fit", "tiny", "--data", photos, "--out", tmp_path, "--patch", 64, "--batch", 1)
     assert command(*common, "--minutes", 5, code=None, of=app).exit_code
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_who_terminates_loses_nothing(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As schedulers do."""
+    plain = _Run.learn
+
+    def terminated(self: _Run, *arguments: Any) -> Any:
+        if self.step == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return plain(self, *arguments)
+
+    monkeypatch.setattr(_Run, "learn", terminated)
+    common = ("fit", "tiny", "--data", photos, "--out", tmp_path, "--patch", 64, "--batch", 1)
+    assert command(*common, "--minutes", 5, code=None, of=app).exit_code
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
+
+
+def test_a_disk_that_is_full_for_a_while_ends_no_run(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    plain, calls = torch.save, []
+
+    def full(state: object, path: Path) -> None:
+        calls.append(path)
+        if len(calls) == 1:
+            raise RuntimeError("unexpected pos 587712")
+        plain(state, path)
+
+    monkeypatch.setattr(torch, "save", full)
+    common = ("fit", "tiny", "--data", photos, "--out", tmp_path, "--patch", 64, "--batch", 1)
+    with pytest.warns(UserWarning, match="checkpoint.pt: unexpected pos"):
+        run(*common, "--minutes", 0.02, "--every", 0.01)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"]
+
+
+def test_runs_that_diverge_are_given_up(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("lic_models.train.loop.PATIENCE", 3)
+    common = ("fit", "tiny", "--data", photos, "--out", tmp_path, "--patch", 64, "--batch", 1)
+    assert "none that is finite in 3 steps" in refusal(*common, "--minutes", 5, "--rate", 1e30)
+
+
+@pytest.mark.parametrize("content", ["hello", "that the quick brown fox"])
+def test_what_is_no_checkpoint_is_told(photos: Path, tmp_path: Path, content: str):
+    (tmp_path / "checkpoint.pt").write_text(content)
+    common = ("fit", "tiny", "--data", photos, "--minutes", 1, "--patch", 64, "--out")
+    assert "found no checkpoint of `fit`" in refusal(*common, tmp_path)
+    options = "--start", tmp_path / "checkpoint.pt"
+    assert "found no checkpoint of `fit`" in refusal(*common, tmp_path / "new", *options)
+    wrong = "export", "tiny", tmp_path / "checkpoint.pt", "--folder", tmp_path
+    assert "found no checkpoint of `fit`" in refusal(*wrong)
+    torch.save({"average": {}}, tmp_path / "checkpoint.pt")
+    assert "checkpoint without averaged" in refusal(*common, tmp_path)
+
+
+def test_transforms_of_others_are_told(photos: Path, tmp_path: Path):
+    common = ("fit", "balle2018", "--data", photos, "--minutes", 1, "--patch", 64)
+    other = weights.find("tiny").path
+    found = refusal(*common, "--out", tmp_path, "--transforms", other)
+    assert "balle2018 does not have: see --fitting" in found
+
+
+def test_folders_by_several_names_are_one(photos: Path, tmp_path: Path):
+    (tmp_path / "link").symlink_to(photos)
+    assert len(find([photos, photos / ".." / photos.name, tmp_path / "link"])) == 5
 
 
 def test_a_full_disk_leaves_no_half_checkpoint(
@@ -137,12 +208,20 @@ def test_photos_of_all_kinds(tmp_path: Path):
     Image.fromarray((ramp / 65535).astype(np.float32)).save(tmp_path / "float.tif")
     whole = (tmp_path / "deep.png").read_bytes()
     (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    if features.check("avif"):  # whose errors are others
+        Image.new("RGB", (80, 80), "red").save(tmp_path / "hurt.avif")
+        avif = bytearray((tmp_path / "hurt.avif").read_bytes())
+        at = avif.index(b"mdat") + 4
+        avif[at:] = bytes(len(avif) - at)
+        (tmp_path / "hurt.avif").write_bytes(avif)
     pixels = data.read(tmp_path / "deep.png")
     assert np.abs(pixels[0].numpy() - ramp / 257).max() <= 0.5
     with pytest.warns(UserWarning, match="left out") as warned:
         found = Photos(find([tmp_path]), 64, torch.device("cpu"))
     assert len(found.photos) == 1
-    assert {Path(str(w.message).split(": ")[1]).name for w in warned} == {"float.tif", "half.png"}
+    names = {Path(str(w.message).split(": ")[1]).name for w in warned}
+    assert names - {"hurt.avif"} == {"float.tif", "half.png"}
+    assert ("hurt.avif" in names) == features.check("avif")
 
 
 def test_too_few_photos(tmp_path: Path):

@@ -9,6 +9,7 @@ torchrun --nproc-per-node 4 -m -- lic_models.train fit elic ...      several GPU
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +30,7 @@ from . import checkpoints as files
 from .adversarial import AdversarialObjective
 from .data import Photos, readable
 from .imitation import ImitationObjective
-from .loop import OtherOptions, Settings, fit
+from .loop import Diverged, OtherOptions, Settings, fit
 from .objective import Objective
 from .start import begin, teacher_of
 
@@ -117,7 +118,9 @@ def fit_command(
     ] = Settings.every,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of crops, levels and the start.")] = Settings.seed,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of crops, levels and the start.")
+    ] = Settings.seed,
 ) -> None:
     """Train a model, or go on where the folder's checkpoint stopped."""
     if patch % 64:
@@ -142,6 +145,10 @@ def fit_command(
         raise typer.BadParameter(
             f"found {where.type}, allowed is one GPU, without --adversarial", param_hint="recorded"
         )
+    if parallel and adversarial:
+        raise typer.BadParameter(
+            "found several processes, allowed is one", param_hint="adversarial"
+        )
     if (fitting or reorder) and transforms is None:
         raise typer.BadParameter(
             "found without --transforms, allowed is with it", param_hint="fitting, reorder"
@@ -153,6 +160,7 @@ def fit_command(
     cls = _class(model)
     with refusing("out"):
         out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()  # before the first checkpoint is due
     if threads:
         torch.set_num_threads(threads)
     torch.backends.cudnn.allow_tf32 = False  # integers need more, and so does what is precise
@@ -212,6 +220,8 @@ def fit_command(
         fit(objective.to(where), photos, crops, settings, out)
     except OtherOptions as error:
         raise typer.BadParameter(str(error), param_hint="out") from error
+    except Diverged as error:
+        raise typer.BadParameter(f"{error}; allowed are lower ones", param_hint="rate") from error
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
@@ -240,7 +250,8 @@ def average(
         for name, t in states[0]["average"].items()
     }
     spent = {key: sum(state[key] for state in states) for key in ("step", "elapsed")}
-    with replacing(out) as part:
+    with refusing("OUT"), replacing(out) as part:
+        part.touch()  # torch has no OSError where a folder is missing
         torch.save({"average": mean, **spent, "options": options[0]}, part)
 
 
@@ -280,7 +291,8 @@ def export(
         before = [f.generation for f in weights.installed(model, folder) if f.tune == trained]
         generation = max(before, default=0) + 1
     told = {"notes": history}
-    found = weights.export(network, folder, generation=generation, notes=told, tune=trained)
+    with refusing():
+        found = weights.export(network, folder, generation=generation, notes=told, tune=trained)
     typer.echo(f"{found.path} {found.path.stat().st_size} bytes")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,9 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # of nearly any kind, as the bytes would have it
         raise ValueError(f"{path}: found no checkpoint of `fit`") from error
     if not isinstance(state, dict) or not isinstance(state.get("average"), dict):
         raise ValueError(f"{path}: found no checkpoint of `fit`")

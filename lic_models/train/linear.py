@@ -26,6 +26,13 @@ __all__ = ["anchor_step", "arrange", "fits", "linear_start", "reordered", "scale
 
 Z_SCALE = 0.4  # of the hyper-latent at the start, in steps: nothing uses it yet, so few bits
 FEW = 48  # inputs of a branch's last layer; with more, steps of Adam move its output too far
+CODING = {
+    "channel",
+    "context",
+    "lrp",
+    "parameters_y",
+    "spatial",
+}  # what knows y's channels by place
 HIDDEN = 4.0  # spread of hidden integer layers at the start
 
 
@@ -172,7 +179,7 @@ def fits(model: nn.Module, other: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def reordered(model: Any, known: Mapping[str, Tensor], images: Tensor) -> dict[str, Tensor]:
-    """The transforms in `known`, y's channels in the order of a linear start.
+    """The transforms in `known`, y's channels in the order of a linear start; h_a and h_s too.
 
     Args:
         model: one whose transforms are those of GDN, any other works on y's channels further.
@@ -191,7 +198,7 @@ def reordered(model: Any, known: Mapping[str, Tensor], images: Tensor) -> dict[s
         "h_a.0.weight": (1, torch.cat([order, order + len(order)])),
     }
     moved = {k: known[k].index_select(*axes[k]) for k in axes if k in known}
-    return {**known, **moved}
+    return {k: t for k, t in {**known, **moved}.items() if k.partition(".")[0] not in CODING}
 
 
 @torch.no_grad()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import math
 import os
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -29,18 +31,23 @@ from .muon import Muon
 from .objective import TRANSFORMS, Objective
 from .passes import Passes, Recorded
 
-__all__ = ["OtherOptions", "Settings", "evaluate", "fit"]
+__all__ = ["Diverged", "OtherOptions", "Settings", "evaluate", "fit"]
 
 SOAP_MOST = 520  # channels that SOAP finds a basis for; with more, that side stays as it is
 RESTORING = "lrp"  # residual prediction: its layers sum as many inputs as strided ones do
 CRITIC = 0.3  # factor on the learning rate for the discriminator
 FIXED = ("entropy", "chain", "soap", "muon")  # settings that the state of the optimisers depends on
 Drawn = tuple[Tensor, Tensor]  # images (B, 3, H, W) and their levels (B,)
+PATIENCE = 100  # steps without a finite gradient before a run is given up
 EVALUATE_AT = (500, 2500, 5000, 7500, 10000)  # levels
 
 
 class OtherOptions(ValueError):
     """A run was resumed with options that do not go with its checkpoint."""
+
+
+class Diverged(ArithmeticError):
+    """Gradients have been infinite, or no numbers, for so long that they will stay so."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,8 @@ class Settings:
         strided convolutions of the transforms, and residual prediction.
     batch: crops per step and process; clip: gradient norm.
     hold: share of the budget before the cosine decay; warmup: steps.
-    average: decay of the exponential moving average of the weights, after some hundred steps.
+    average: decay of the exponential moving average of the weights, shorter at first: it is at
+        least (1 + n) / (10 + n) after n steps short of this, which it reaches at 4,490.
     soap: whether the transforms' convolutions take steps of SOAP (Vyas et al., 2024) instead of
         Adam's: a sixth (GDN) to a third (cheng2020) more time each, and more learned from it.
     muon: the same with steps of Muon, which are cheaper.
@@ -225,6 +233,7 @@ class _Run:
         self.step, self.elapsed = 0, 0.0
         self.losses: list[float] = []  # since the last log row
         self.norms: list[float] = []
+        self.lost = 0  # steps since the last finite gradient
 
     def _advance(self) -> None:
         for optimizer in self.optimizers:
@@ -253,7 +262,10 @@ class _Run:
         self.ema.update_parameters(self.objective)  # a step late, while the device is at work
         following = draw()
         loss, norm = torch.stack([out["loss"].detach(), out["norm"]]).tolist()
-        if math.isfinite(norm):
+        self.lost = 0 if math.isfinite(norm) else self.lost + 1
+        if self.lost >= PATIENCE:
+            raise Diverged(f"gradients: found none that is finite in {PATIENCE} steps")
+        if not self.lost:
             rate = self.settings.rate * _scale(self.settings, self.step, progress)
             for optimizer in self.optimizers:
                 _set(optimizer, rate, self.settings.recorded)
@@ -299,8 +311,11 @@ class _Run:
         }
         if self.critic is not None:
             state["critic"] = self.critic.state_dict()
-        with replacing(path) as part:
-            torch.save(state, part)
+        try:
+            with replacing(path) as part:
+                torch.save(state, part)
+        except RuntimeError as error:  # how torch reports a full disk
+            raise OSError(f"{path}: {error}") from error
 
     def options(self) -> dict[str, Any]:
         """What a run cannot change on its way."""
@@ -313,8 +328,13 @@ class _Run:
         }
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint; raises OtherOptions if this run is of another kind."""
-        state = read(path)
+        """Go on from a checkpoint; raises OtherOptions if it is not of a run of this kind."""
+        try:
+            state = read(path)
+        except ValueError as error:
+            raise OtherOptions(str(error)) from error
+        if missing := {"model", "averaged", "optimizers", "step", "elapsed"} - state.keys():
+            raise OtherOptions(f"{path}: found a checkpoint without {', '.join(sorted(missing))}")
         before = state.get("options", {})
         for name, value in self.options().items():
             if before.get(name, value) != value:
@@ -337,7 +357,8 @@ def fit(
 ) -> Path:
     """Train until the time is up; returns the checkpoint in a folder. Resumes if it has one.
 
-    Raises OtherOptions if that was of another kind, ValueError if it is none.
+    Raises OtherOptions if that was of another kind or is no checkpoint, Diverged, and OSError if
+    the last checkpoint cannot be written.
     """
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     if world > 1 and isinstance(objective, AdversarialObjective):
@@ -374,7 +395,12 @@ def fit(
             bar.update(min(round(run.elapsed), bar.total) - bar.n)
             due = run.elapsed >= budget or time.monotonic() - last > settings.every * 60
             if rank == 0 and due:
-                run.save(checkpoint)
+                try:
+                    run.save(checkpoint)
+                except OSError as error:
+                    if run.elapsed >= budget:
+                        raise
+                    warnings.warn(f"checkpoint: {error}; it is tried again later", stacklevel=2)
                 run.log(held_out, folder / "log.csv")
                 last = time.monotonic()  # sequential models take a while
     return checkpoint
@@ -382,13 +408,18 @@ def fit(
 
 @contextmanager
 def _saved(run: _Run, checkpoint: Path, rank: int) -> Iterator[None]:
-    """Lose nothing to who interrupts."""
+    """Lose nothing to who interrupts or, as schedulers do, terminates."""
+    owner = threading.current_thread() is threading.main_thread()  # others get no signals
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if owner else None
     try:
         yield
     except KeyboardInterrupt:
         if rank == 0:
             run.save(checkpoint)
         raise
+    finally:
+        if owner:
+            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _agreed(elapsed: float, device: torch.device, world: int) -> float:

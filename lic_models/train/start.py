@@ -67,9 +67,13 @@ def _transforms(network: Model, path: Path, fitting: bool) -> dict[str, Tensor]:
     """Return the transforms of a file, or all of it that fits."""
     with refusing("transforms"):
         other = averaged(path)
-    if not fitting:
-        return {name: t for name, t in other.items() if name.partition(".")[0] in TRANSFORMS}
     known = fits(network, other)
+    if not fitting:
+        every = {name: t for name, t in other.items() if name.partition(".")[0] in TRANSFORMS}
+        if odd := sorted(every.keys() - known.keys())[:1]:
+            problem = f"found {path}, whose {odd[0]} {network.name} does not have: see --fitting"
+            raise typer.BadParameter(problem, param_hint="transforms")
+        return every
     if not any(name.partition(".")[0] in TRANSFORMS for name in known):
         problem = f"found {path}, of which no transform fits"
         raise typer.BadParameter(problem, param_hint="transforms")

@@ -67,7 +67,8 @@ def fingerprint(model: str, config: str, tensors: dict[str, Tensor]) -> bytes:
         add(name.encode())
         add(str(tensor.dtype).removeprefix("torch.").encode())
         add(",".join(str(n) for n in tensor.shape).encode())
-        add(tensor.cpu().numpy().tobytes())  # little-endian on every machine torch runs on
+        values = tensor.cpu().numpy()
+        add(values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes())
     return digest.digest()[:FINGERPRINT]
 
 

@@ -52,11 +52,18 @@ def _refresh(folder: Path) -> None:
 
 
 def on(folder: Path) -> None:
-    """Write both files and have the MIME database made anew; OSError if that is not allowed."""
-    for name, text in ((MIME, _XML), (THUMBNAILER, _thumbnailer())):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    """Write both files and have the MIME database made anew; OSError if that is not allowed.
+
+    Nothing stays of what is half written.
+    """
+    try:
+        for name, text in ((MIME, _XML), (THUMBNAILER, _thumbnailer())):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError:
+        off(folder)
+        raise
     _refresh(folder)
 
 

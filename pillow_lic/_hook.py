@@ -2,7 +2,7 @@
 
 `python -m pillow_lic autoload on` copies this file, by itself, to where Python looks for what to
 run when it starts; `autoload off` removes it. It imports nothing that Python has not loaded
-anyway, and does nothing at all until somebody imports `PIL.Image`.
+anyway, and does nothing at all until somebody imports Pillow or imageio.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ class _Loader:
 
     def __init__(self, inner: Any, finder: Any) -> None:
         self.inner, self.finder = inner, finder
+
+    def __getattr__(self, name: str) -> Any:  # what else a loader can do
+        return getattr(self.inner, name)
 
     def create_module(self, spec: Any) -> Any:
         return self.inner.create_module(spec)
@@ -61,7 +64,10 @@ def after(name: str, then: Callable[[], object]) -> None:
 
 def _autoload() -> None:
     try:
-        import pillow_lic  # noqa: F401
+        import pillow_lic
+
+        if hasattr(pillow_lic, "register"):  # else it is this package that imports Pillow
+            pillow_lic.register()
     except ModuleNotFoundError as error:
         if error.name != "pillow_lic":  # else uninstalled: Pillow works without it
             print(f"pillow_lic: autoload failed: {error!r}", file=sys.stderr)
@@ -70,6 +76,10 @@ def _autoload() -> None:
 
 
 def install() -> None:
-    """Wait for `PIL.Image`, unless PILLOW_LIC_AUTOLOAD=0; installing twice changes nothing."""
+    """Wait for Pillow and imageio, unless PILLOW_LIC_AUTOLOAD=0; once more changes nothing.
+
+    imageio imports Pillow while it goes through its plugins, of which there must not be more then.
+    """
     if os.environ.get("PILLOW_LIC_AUTOLOAD") != "0":
-        after("PIL.Image", _autoload)
+        for name in ("PIL.Image", "imageio.config"):
+            after(name, _autoload)

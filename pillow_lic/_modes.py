@@ -31,7 +31,7 @@ _WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
 
 
 def storable(image: Image.Image) -> Image.Image:
-    """Return the image in mode L, LA, RGB, RGBA or I;16, the argument unchanged.
+    """Return the image in mode L, LA, RGB, RGBA or I;16 (I;16B on such machines), itself unchanged.
 
     Raises OSError for a mode, or for values, that 16 bits of grey or 8 bits a channel cannot hold.
     """
@@ -97,7 +97,7 @@ def pixels(images: Iterable[Image.Image]) -> list[Pixels]:
         if image.mode in ("I", "F"):
             plain.append(len(found))
         stored = storable(image)
-        kind = np.uint16 if stored.mode == "I;16" else np.uint8
+        kind = np.uint16 if stored.mode.startswith("I;16") else np.uint8
         samples = np.array(stored, kind).reshape(stored.height, stored.width, -1)
         clear = image.info.get("transparency")
         if image.mode.startswith("I;16") and type(clear) is int:  # the one colour to see through

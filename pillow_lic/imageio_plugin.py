@@ -192,6 +192,6 @@ def _checked(image: Any) -> Any:
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or 0 in pixels.shape:
         raise ValueError(f"image: found shape {shape}, allowed are (H, W) and (H, W, 1 to 4)")
-    if pixels.dtype not in (np.uint8, np.uint16):
+    if pixels.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         raise ValueError(f"image: found {pixels.dtype}, allowed are uint8 and uint16")
-    return pixels
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)

@@ -62,7 +62,23 @@ def test_pillow_looks_as_always(folder: Path):
     )
     code += "PIL.Image.__spec__.loader, [type(f).__name__ for f in sys.meta_path if '_autoload' in "
     code += "type(f).__module__])"
-    assert python(folder, code) == "SourceFileLoader True []"
+    assert python(folder, code) == "SourceFileLoader True ['_Finder']"  # which waits for imageio
+
+
+def test_imageio_without_import(folder: Path, file: str):
+    """From the first read on, and what it goes through is not changed meanwhile."""
+    code = "import imageio.v3 as iio; print(iio.immeta(sys.argv[1])['bit_depth'])"
+    assert python(folder, code, file) == "8"
+    assert python(folder, "from PIL import Image\n" + code, file) == "8"
+    code = "import imageio.v3 as iio, warnings; warnings.simplefilter('ignore')  # of its plugins\n"
+    code += "try: iio.imread(b'junk')\nexcept OSError: print('no picture')"
+    assert python(folder, code) == "no picture"
+
+
+def test_a_loader_can_do_what_it_could(folder: Path):
+    code = "import importlib.util; loader = importlib.util.find_spec('PIL.Image').loader\n"
+    code += "print('class Image' in loader.get_source('PIL.Image'))"
+    assert python(folder, code) == "True"
 
 
 def test_nothing_happens_without_pillow(folder: Path):

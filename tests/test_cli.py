@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from commands import TINY, names, run
 from PIL import Image, PngImagePlugin
-from samples import EXIF, ICC, XMP, distance, join, picture, resealed, split
+from samples import EXIF, ICC, XMP, distance, join, lic, picture, resealed, split
 
 from pillow_lic.cli import files
 
@@ -261,6 +261,17 @@ def test_who_is_named_twice_is_taken_once(png: Path, tmp_path: Path) -> None:
     assert names(tmp_path) == {"one.png", "a.lic"}
 
 
+def test_names_that_stdout_cannot_hold(tmp_path: Path) -> None:
+    """As on Windows, where output goes to a file."""
+    (tmp_path / "図.lic").write_bytes(lic())
+    found = subprocess.run(
+        [sys.executable, "-m", "pillow_lic", "verify", tmp_path / "図.lic"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+    )
+    assert (found.returncode, b"\\u56f3.lic" in found.stdout) == (0, True), found.stderr
+
+
 def test_metadata_kept_on_demand(tmp_path: Path) -> None:
     """Unless the orientation is stored, the pixels are turned as it says."""
     source = tmp_path / "turned.jpg"
@@ -378,13 +389,15 @@ def test_frames_are_not_lost(tmp_path: Path) -> None:
         assert film.n_frames == 2
 
 
-def test_decoded_metadata(coded: Path, tmp_path: Path) -> None:
-    run("decode", coded, "-o", tmp_path / "with.webp")
-    run("decode", coded, "-o", tmp_path / "without.webp", "--no-keep-metadata")
-    with Image.open(tmp_path / "with.webp") as image:
+@pytest.mark.parametrize("suffix", ["webp", "png", "tif"])
+def test_decoded_metadata(suffix: str, coded: Path, tmp_path: Path) -> None:
+    kept, dropped = tmp_path / f"with.{suffix}", tmp_path / f"without.{suffix}"
+    run("decode", coded, "-o", kept)
+    run("decode", coded, "-o", dropped, "--no-keep-metadata")
+    with Image.open(kept) as image:
         assert image.getexif()[274] == 6
         assert image.info["xmp"] == XMP
-    with Image.open(tmp_path / "without.webp") as image:
+    with Image.open(dropped) as image:
         assert {"exif", "xmp"}.isdisjoint(image.info)
         assert image.info["icc_profile"] == ICC
 

@@ -41,6 +41,31 @@ def test_thumbnail_of_16_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s
         assert abs(np.asarray(small).astype(float).mean() - wide.mean()) < 600
 
 
+def test_a_thumbnail_from_a_preview_loads_no_torch(tmp_path: Path):
+    (tmp_path / "a.lic").write_bytes(lic(picture("RGB", (300, 200)), preview=128))
+    code = (
+        "import sys; from pillow_lic.cli import app\n"
+        "app(sys.argv[1:], standalone_mode=False)\n"
+        "assert 'torch' not in sys.modules"
+    )
+    words = "thumbnail", tmp_path / "a.lic", tmp_path / "a.png", "--size", "128"
+    subprocess.run([sys.executable, "-c", code, *words], check=True)
+    assert (tmp_path / "a.png").exists()
+
+
+def test_desktop_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    plain = Path.write_text
+
+    def full(self: Path, text: str, **options: str) -> int:
+        if self.suffix == ".thumbnailer":
+            raise OSError("no space left")
+        return plain(self, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert "no space" in run("desktop", "on", "--folder", tmp_path, code=1).stderr
+    assert not [path for path in tmp_path.rglob("pillow-lic*") if path.is_file()]
+
+
 def test_desktop(tmp_path: Path):
     assert run("desktop", "status", "--folder", tmp_path).output.startswith("off")
     assert run("desktop", "on", "--folder", tmp_path).output.startswith("on")

@@ -56,6 +56,15 @@ def test_arrays(kind: type, shape: tuple[int, ...], tmp_path: Path) -> None:
     assert [each.shape for each in iio.imiter(path)] == [shape]
 
 
+def test_arrays_of_other_byte_orders() -> None:
+    pixels = np.arange(24 * 40, dtype=np.uint16).reshape(24, 40) * 60
+    one, other = (
+        iio.imwrite("<bytes>", each, extension=".lic", **TINY)
+        for each in (pixels, pixels.astype(">u2"))
+    )
+    assert one == other
+
+
 def test_bombs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit of the plugin that imageio would otherwise take."""
     data = lic(picture("RGB", (200, 200)), tile=64)

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.progress import Progress
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
 from ..atomic import replacing
 from ..levels import LEVEL_MAX, LEVEL_MIN
@@ -378,7 +378,6 @@ def fit(
         warnings.warn(f"minutes: found {settings.minutes:g}, but {done}", stacklevel=2)
     last = time.monotonic()
     began = last - run.elapsed
-    show = tqdm(total=round(budget), initial=round(run.elapsed), unit="s", disable=rank > 0)
 
     def draw() -> Drawn:
         x = photos.batch(settings.batch, random).contiguous(memory_format=torch.channels_last)
@@ -388,11 +387,12 @@ def fit(
         return x, levels.to(device, non_blocking=True)
 
     drawn = draw()
-    with show as bar, _saved(run, checkpoint, rank):
+    with Progress(disable=rank > 0) as bar, _saved(run, checkpoint, rank):
+        task = bar.add_task("training", total=budget, completed=int(run.elapsed))
         while run.elapsed < budget:
             drawn = run.learn(forward, drawn, draw)
             run.elapsed = _agreed(time.monotonic() - began, device, world)
-            bar.update(min(round(run.elapsed), bar.total) - bar.n)
+            bar.update(task, completed=run.elapsed)
             due = run.elapsed >= budget or time.monotonic() - last > settings.every * 60
             if rank == 0 and due:
                 try:

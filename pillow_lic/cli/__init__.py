@@ -5,8 +5,10 @@ Nothing in this package imports torch, NumPy or matplotlib before a command need
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -68,8 +70,15 @@ def _lic(
 
 def main() -> None:
     """Entry point of the `lic` script."""
-    # As Ctrl-C does, so that what is half written goes.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # As Ctrl-C does, so that what is half written goes; who ignores one of these stays.
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda which, _: sys.exit(128 + which))
+    # A name that a terminal or a file cannot hold is no failure of the work.
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+    warnings.formatwarning = lambda message, *_, **__: f"lic: {message}\n"
     try:
         app()
     except SystemExit as end:

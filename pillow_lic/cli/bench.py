@@ -161,7 +161,7 @@ def _report(
     curves = {name: results.curve(mine) for name, mine in rows.items()}
     every = {**curves, **published}
     summaries = results.summarise(rows, every, anchors)
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     for coder in found:
         images = len(rows[coder.name]) // len(coder.qualities)
         version = store.versions[coder.name]
@@ -193,7 +193,7 @@ def _time_photo(
 
     found = list(photo.time_photo(path, models, qualities, device, threads))
     if found:
-        Console(highlight=False).print(tables.timings(path.name, found))
+        Console(highlight=False, emoji=False).print(tables.timings(path.name, found))
         rows = [each.as_dict() for each in found]
         files.write_text(out / "photo.json", json.dumps({"rows": rows}, indent=1) + "\n")
 

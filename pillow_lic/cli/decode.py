@@ -59,9 +59,27 @@ def _decode(
             shown, *extra["append_images"] = (_fitting(each, turned, narrow) for each in frames)
         # The quality is for lossy formats only, whose defaults would add a visible second loss.
         with files.expected(target, "written"):
+            _place_xmp(extra, format_)
             shown.save(path, icc_profile=image.info.get("icc_profile"), quality=95, **extra)
         size = f"{shown.width} x {shown.height} {shown.mode}"
     typer.echo(f"{target}  {size}  {time.perf_counter() - start:.1f} s")
+
+
+def _place_xmp(extra: dict[str, Any], format_: str) -> None:
+    """Put XMP among the options where the savers of some formats look for it."""
+    from PIL import ExifTags, Image
+
+    xmp = extra.get("xmp")
+    if xmp and format_ == "PNG":
+        from PIL.PngImagePlugin import PngInfo
+
+        extra["pnginfo"] = PngInfo()
+        extra["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+    elif xmp and format_ == "TIFF":
+        tags = Image.Exif()
+        tags.load(extra.get("exif", b""))
+        tags[ExifTags.Base.XMLPacket] = xmp
+        extra["exif"] = tags
 
 
 def _fitting(frame: Image.Image, turned: bool, narrow: bool) -> Image.Image:

@@ -105,7 +105,7 @@ def _show(found: dict[str, Any]) -> None:
         "bytes": f"{found['bytes']:,} ({found['bpp']:.3f} bits per pixel)",
         "overhead": f"{found['overhead_bytes']} bytes of container",
     }
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     console.print(found["file"], markup=False, soft_wrap=True)
     for name, value in lines.items():
         console.print(f"  {name:9} {value}", markup=False, soft_wrap=True)

@@ -37,7 +37,7 @@ def check_extra() -> None:
     if missing:
         raise ImportError(
             f"benchmarks need packages that are missing: {', '.join(missing)}; "
-            "install them with: pip install pillow-lic[bench]"
+            'install them with: pip install "pillow-lic[bench]"'
         )
 
 

@@ -109,9 +109,11 @@ def _model(given: str) -> str:
 
 
 def _device(given: str) -> object:
+    if given == "auto":  # which needs no torch before anything is decoded
+        return given
     from lic_models.device import choose
 
-    return given == "auto" or choose(given)
+    return choose(given)
 
 
 def given(**asked: Any) -> dict[str, Any]:
@@ -182,11 +184,21 @@ def quality_list(text: str) -> list[float]:
 Folder = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Of pictures.")]
 Files = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE", callback=no_stream, help=".lic files, or folders of them."),
+    typer.Argument(
+        metavar="FILE",
+        readable=False,  # each is told of in its turn
+        callback=no_stream,
+        help=".lic files, or folders of them.",
+    ),
 ]
 Pictures = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE", callback=no_stream, help="Pictures, or folders of them."),
+    typer.Argument(
+        metavar="FILE",
+        readable=False,
+        callback=no_stream,
+        help="Pictures, or folders of them.",
+    ),
 ]
 Out = Annotated[
     Path,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -185,8 +186,8 @@ def good() -> Iterator[Good]:
     clamped = "values that every clamp meets but that of the means"
     yield Good("saturated", clamped, drawn(100, 128, 20, 600))
     yield Good("whole", "a whole payload, escapes among index 0", drawn(5000, 128, 300, 40, True))
-    with mock.patch.object(coding, "WRONG", 0):
-        mixed = saved(picture("RGB", 48, 40), model="balle2017", quality=20)
+    with mock.patch.object(coding, "encode", partial(coding.encode_as, whole=True)):
+        mixed = saved(picture("RGB", 48, 40), model="balle2017", quality=5)
     yield Good("whole_mixtures", "a whole payload of mixtures", mixed)
     grey = Image.fromarray(np.asarray(picture("L", 40, 24), np.uint16) * 250 + 7)
     yield Good("depth_16", "grey of 16 bits", saved(grey))

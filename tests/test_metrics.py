@@ -108,5 +108,5 @@ def test_a_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "scipy" else real(name)
     )
-    with pytest.raises(ImportError, match=r"scipy; .*pip install pillow-lic\[bench\]"):
+    with pytest.raises(ImportError, match=r'scipy; .*pip install "pillow-lic\[bench\]"'):
         metrics.check_extra()

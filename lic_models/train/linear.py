@@ -26,13 +26,8 @@ __all__ = ["anchor_step", "arrange", "fits", "linear_start", "reordered", "scale
 
 Z_SCALE = 0.4  # of the hyper-latent at the start, in steps: nothing uses it yet, so few bits
 FEW = 48  # inputs of a branch's last layer; with more, steps of Adam move its output too far
-CODING = {
-    "channel",
-    "context",
-    "lrp",
-    "parameters_y",
-    "spatial",
-}  # what knows y's channels by place
+# What knows y's channels by their place, beside the transforms and h_a.
+CODING = {"channel", "context", "lrp", "parameters_y", "spatial"}
 HIDDEN = 4.0  # spread of hidden integer layers at the start
 
 

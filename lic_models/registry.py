@@ -40,9 +40,8 @@ def register(name: str, *, id: int) -> Callable[[T], T]:
         if not cls.__module__.startswith(f"{__package__}.models."):
             _import_all()  # what is our own comes first
         known = _classes.get(name)
-        if known and (known.model_id, _place(known)) == (id, _place(cls)):
-            del _ids[id]  # its module is loaded anew
-        elif known or id in _ids:
+        anew = known and (known.model_id, _place(known)) == (id, _place(cls))  # its module again
+        if not anew and (known or id in _ids):
             raise ValueError(f"model {name!r} (id {id}): name or id is already registered")
         _classes[name] = cls
         _ids[id] = name

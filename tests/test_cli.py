@@ -329,7 +329,7 @@ def test_who_is_terminated_leaves_no_half_file(tmp_path: Path) -> None:
     """As batch queues do it, and `timeout`."""
     code = (
         "import os, signal, sys; from pillow_lic import cli; from pillow_lic.cli import encode\n"
-        "def _encode(source, target, *rest):\n"
+        "def _encode(source, target, **how):\n"
         "    with encode.files.atomic(target, False) as path:\n"
         "        path.write_bytes(b'half'); os.kill(os.getpid(), signal.SIGTERM)\n"
         "encode._encode = _encode; sys.argv = ['lic', 'encode', 'a.png']; cli.main()"

@@ -6,9 +6,7 @@ Nothing in this package imports torch, NumPy or matplotlib before a command need
 from __future__ import annotations
 
 import io
-import signal
 import sys
-import warnings
 from typing import Annotated
 
 import typer
@@ -24,6 +22,7 @@ from . import (
     grey,
     info,
     models,
+    process,
     seams,
     strip,
     texture,
@@ -70,15 +69,10 @@ def _lic(
 
 def main() -> None:
     """Entry point of the `lic` script."""
-    # As Ctrl-C does, so that what is half written goes; who ignores one of these stays.
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, lambda which, _: sys.exit(128 + which))
+    process.prepare()
     # A name that a terminal or a file cannot hold is no failure of the work.
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")
-    warnings.formatwarning = lambda message, *_, **__: f"lic: {message}\n"
     try:
         app()
     except SystemExit as end:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .. import _modes
-from . import files, options
+from . import batch, files, options
 from .encode import metadata_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def _times(image: LicImageFile, format_: str) -> dict[str, Any]:
 
 def _decode(
     source: Path, target: Path, device: str, keep: bool, overwrite: bool, alone: bool
-) -> None:
+) -> str:
     from PIL import Image, ImageSequence
 
     import pillow_lic
@@ -62,7 +63,7 @@ def _decode(
             _place_xmp(extra, format_)
             shown.save(path, icc_profile=image.info.get("icc_profile"), quality=95, **extra)
         size = f"{shown.width} x {shown.height} {shown.mode}"
-    typer.echo(f"{target}  {size}  {time.perf_counter() - start:.1f} s")
+    return f"{target}  {size}  {time.perf_counter() - start:.1f} s"
 
 
 def _place_xmp(extra: dict[str, Any], format_: str) -> None:
@@ -105,6 +106,7 @@ def command(
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
+    jobs: options.Jobs = 1,
     keep_metadata: Annotated[
         bool, typer.Option(help="Carry EXIF and XMP over where the format can.")
     ] = True,
@@ -114,8 +116,8 @@ def command(
     files.check_suffix(suffix, suffix[1:], "--format")
     failures = files.Failures()
     inputs = files.expanded(failures, inputs)
-    pairs = files.jobs(failures, inputs, out, suffix, "decoding", skip_existing=skip_existing)
-    for source, target in pairs:
-        with failures.caught(source):
-            _decode(source, target, device, keep_metadata, overwrite, len(inputs) == 1)
+    pairs = files.pairs(failures, inputs, out, suffix, skip_existing=skip_existing)
+    alone = len(inputs) == 1
+    work = partial(_decode, device=device, keep=keep_metadata, overwrite=overwrite, alone=alone)
+    batch.run(failures, pairs, work, "decoding", jobs)
     failures.exit()

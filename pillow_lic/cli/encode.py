@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .. import _frames, _options, _rate
-from . import files, options
+from . import batch, files, options
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -58,7 +59,7 @@ def _animation(opened: Image.Image) -> tuple[list[Image.Image], dict[str, Any]]:
 
 def _encode(
     source: Path, target: Path, given: dict[str, Any], keep: bool, overwrite: bool, alone: bool
-) -> None:
+) -> str:
     from PIL import Image
 
     start = time.perf_counter()
@@ -87,7 +88,7 @@ def _encode(
         pixels = len(shown) * image.width * image.height
     seconds = time.perf_counter() - start
     sizes = f"{before:,} -> {size:,} bytes"
-    typer.echo(f"{target}  {sizes}  {8 * size / pixels:.3f} bpp  {seconds:.1f} s")
+    return f"{target}  {sizes}  {8 * size / pixels:.3f} bpp  {seconds:.1f} s"
 
 
 def command(
@@ -105,6 +106,7 @@ def command(
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
+    jobs: options.Jobs = 1,
     keep_metadata: Annotated[
         bool,
         typer.Option("--keep-metadata", help="Store EXIF and XMP too (the profile always is)."),
@@ -125,8 +127,8 @@ def command(
     )
     failures = files.Failures()
     inputs = files.expanded(failures, inputs, files.pictures())
-    pairs = files.jobs(failures, inputs, out, ".lic", "encoding", skip_existing=skip_existing)
-    for source, target in pairs:
-        with failures.caught(source):
-            _encode(source, target, given, keep_metadata, overwrite, len(inputs) == 1)
+    pairs = files.pairs(failures, inputs, out, ".lic", skip_existing=skip_existing)
+    alone = len(inputs) == 1
+    work = partial(_encode, given=given, keep=keep_metadata, overwrite=overwrite, alone=alone)
+    batch.run(failures, pairs, work, "encoding", jobs)
     failures.exit()

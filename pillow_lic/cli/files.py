@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import sys
 import zlib
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,9 +21,9 @@ __all__ = [
     "expanded",
     "expected",
     "inside",
-    "jobs",
     "missing_extra",
     "orientation",
+    "pairs",
     "pictures",
     "tiles",
     "upright",
@@ -164,23 +163,22 @@ def expanded(
     return list(dict.fromkeys(found))
 
 
-def jobs(
+def pairs(
     failures: Failures,
     sources: Sequence[Path],
     out: Path | None,
     suffix: str,
-    doing: str,
     *,
     skip_existing: bool = False,
-) -> Iterator[tuple[Path, Path]]:
-    """Yield pairs of source and target, with a bar on stderr if there are several.
+) -> list[tuple[Path, Path]]:
+    """Return pairs of source and target.
 
     Of sources that would share a place the first gets it, the others are failures. Raises
     BadParameter as `_targets` does.
     """
     given = set(sources)
     taken: dict[Path, Path] = {}
-    pairs: list[tuple[Path, Path]] = []
+    found: list[tuple[Path, Path]] = []
     skipped = 0
     for source, target in zip(sources, _targets(sources, out, suffix), strict=True):
         if skip_existing and source == target:
@@ -194,22 +192,10 @@ def jobs(
             failures.add(f"{source} would replace {target}, which is to be read")
         else:
             taken[target] = source
-            pairs.append((source, target))
+            found.append((source, target))
     if skipped:
         typer.echo(f"lic: skipped {skipped} that exist", err=True)
-    return _progress(pairs, doing)
-
-
-def _progress(pairs: list[tuple[Path, Path]], doing: str) -> Iterator[tuple[Path, Path]]:
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    if len(pairs) < 2 or not console.is_terminal or not sys.stdout.isatty():
-        # The bar takes over stdout as well: results that go to a file or pipe must not meet it.
-        yield from pairs
-    else:
-        yield from track(pairs, doing, console=console, transient=True)
+    return found
 
 
 @contextmanager
@@ -218,7 +204,7 @@ def tiles(
 ) -> Iterator[Callable[[], object] | None]:
     """Show a bar on stderr for an image of several tiles; yields what to call after each.
 
-    Not if the image is not `alone`: then `jobs` shows one. Who is `searching` goes through all
+    Not if the image is not `alone`: then there is one of files. Who is `searching` goes through all
     tiles nobody knows how often: the bar then only moves.
     """
     from rich.console import Console

@@ -15,6 +15,7 @@ __all__ = [
     "Effort",
     "Files",
     "Folder",
+    "Jobs",
     "Limit",
     "Model",
     "Out",
@@ -285,6 +286,10 @@ Overwrite = Annotated[
 ]
 SkipExisting = Annotated[
     bool, typer.Option("--skip-existing", help="Leave out what has a result already.")
+]
+Jobs = Annotated[
+    int,
+    typer.Option("--jobs", "-j", min=1, help="Files at once; each takes memory of its own."),
 ]
 Tile = Annotated[
     int | None,

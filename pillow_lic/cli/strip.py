@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +10,12 @@ import typer
 from PIL import ExifTags, Image
 
 from .. import _options, container
-from . import files, options
+from . import batch, files, options
 
 __all__ = ["command"]
 
 
-def _strip(source: Path, target: Path, keep: set[str], overwrite: bool) -> None:
+def _strip(source: Path, target: Path, keep: set[str], overwrite: bool) -> str:
     with files.atomic(target, overwrite) as path:
         before = source.stat().st_size
         with source.open("rb") as fp:
@@ -28,7 +29,7 @@ def _strip(source: Path, target: Path, keep: set[str], overwrite: bool) -> None:
         pieces = container.write_frames(header, kept, frames[0].timing, coded)
         path.write_bytes(b"".join(pieces))
         after = path.stat().st_size
-    typer.echo(f"{target}  {before:,} -> {after:,} bytes")
+    return f"{target}  {before:,} -> {after:,} bytes"
 
 
 def _turned(exif: bytes) -> dict[str, bytes]:
@@ -72,8 +73,6 @@ def command(
     tags = _tags(keep or []) | (set() if drop_profile else {"i"})
     failures = files.Failures()
     inputs = files.expanded(failures, inputs)
-    pairs = files.jobs(failures, inputs, out, ".lic", "stripping", skip_existing=skip_existing)
-    for source, target in pairs:
-        with failures.caught(source):
-            _strip(source, target, tags, overwrite)
+    pairs = files.pairs(failures, inputs, out, ".lic", skip_existing=skip_existing)
+    batch.run(failures, pairs, partial(_strip, keep=tags, overwrite=overwrite), "stripping")
     failures.exit()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import typer
-
-from . import files, options
+from . import batch, files, options
 
 __all__ = ["command"]
 
 
-def _transcode(source: Path, target: Path, given: dict[str, Any], overwrite: bool) -> None:
+def _transcode(source: Path, target: Path, given: dict[str, Any], overwrite: bool) -> str:
     from PIL import Image
 
     from .. import _codec, _rate, _writing, container
@@ -35,7 +34,7 @@ def _transcode(source: Path, target: Path, given: dict[str, Any], overwrite: boo
             metadata.pop(container.PREVIEW, None)
         data = _writing.file_of(frames, metadata, {**own, **given}, timing)
         path.write_bytes(data)
-    typer.echo(f"{target}  {before:,} -> {len(data):,} bytes")
+    return f"{target}  {before:,} -> {len(data):,} bytes"
 
 
 def command(
@@ -53,6 +52,7 @@ def command(
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
+    jobs: options.Jobs = 1,
 ) -> None:
     """Decode .lic files and encode them again, profile, EXIF, XMP and preview kept.
 
@@ -73,8 +73,7 @@ def command(
     )
     failures = files.Failures()
     inputs = files.expanded(failures, inputs)
-    pairs = files.jobs(failures, inputs, out, ".lic", "transcoding", skip_existing=skip_existing)
-    for source, target in pairs:
-        with failures.caught(source):
-            _transcode(source, target, given, overwrite)
+    pairs = files.pairs(failures, inputs, out, ".lic", skip_existing=skip_existing)
+    work = partial(_transcode, given=given, overwrite=overwrite)
+    batch.run(failures, pairs, work, "transcoding", jobs)
     failures.exit()

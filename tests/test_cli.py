@@ -298,22 +298,6 @@ def test_grey_of_16_bits_is_shown_where_8_must_do(suffix: str, tmp_path: Path) -
     assert np.abs(found - want).mean() < 3
 
 
-def test_folders_stand_for_the_files_in_them(tmp_path: Path) -> None:
-    photos = tmp_path / "photos"
-    (photos / "below.png").mkdir(parents=True)
-    for name in ("b.png", "a.JPG", ".hidden.png", "below.png/c.png"):
-        picture().save(photos / name)
-    (photos / "notes.txt").write_text("no picture")
-    run("encode", photos, *TINY, "-o", tmp_path / "coded")
-    assert names(tmp_path / "coded") == {"a.lic", "b.lic"}
-    run("verify", tmp_path / "coded")
-    run("decode", tmp_path / "coded", "-o", tmp_path / "decoded")
-    assert names(tmp_path / "decoded") == {"a.png", "b.png"}
-    found = run("decode", photos, "-o", tmp_path / "nothing", code=1)
-    assert "photos: found none of the files" in found.output
-    assert not (tmp_path / "nothing").exists()
-
-
 def test_a_suffix_says_what_a_file_is(tmp_path: Path) -> None:
     picture().save(tmp_path / "a.png")
     found = run("encode", tmp_path / "a.png", *TINY, "-o", tmp_path / "b.png", code=2)

@@ -95,6 +95,7 @@ def _fitting(frame: Image.Image, turned: bool, narrow: bool) -> Image.Image:
 def command(
     inputs: options.Files,
     out: options.Target = None,
+    recursive: options.Recursive = False,
     suffix: Annotated[
         str,
         typer.Option(
@@ -115,9 +116,9 @@ def command(
     suffix = "." + suffix.removeprefix(".")
     files.check_suffix(suffix, suffix[1:], "--format")
     failures = files.Failures()
-    inputs = files.expanded(failures, inputs)
-    pairs = files.pairs(failures, inputs, out, suffix, skip_existing=skip_existing)
-    alone = len(inputs) == 1
+    sources = files.expanded(failures, inputs, recursive=recursive)
+    pairs = files.pairs(failures, sources, out, suffix, skip_existing=skip_existing)
+    alone = len(pairs) == 1
     work = partial(_decode, device=device, keep=keep_metadata, overwrite=overwrite, alone=alone)
     batch.run(failures, pairs, work, "decoding", jobs)
     failures.exit()

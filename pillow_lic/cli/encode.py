@@ -94,6 +94,7 @@ def _encode(
 def command(
     inputs: options.Pictures,
     out: options.Target = None,
+    recursive: options.Recursive = False,
     model: options.Model = None,
     quality: options.Quality = None,
     target_size: options.TargetSize = None,
@@ -126,9 +127,9 @@ def command(
         device=device,
     )
     failures = files.Failures()
-    inputs = files.expanded(failures, inputs, files.pictures())
-    pairs = files.pairs(failures, inputs, out, ".lic", skip_existing=skip_existing)
-    alone = len(inputs) == 1
+    sources = files.expanded(failures, inputs, files.pictures(), recursive)
+    pairs = files.pairs(failures, sources, out, ".lic", skip_existing=skip_existing)
+    alone = len(pairs) == 1
     work = partial(_encode, given=given, keep=keep_metadata, overwrite=overwrite, alone=alone)
     batch.run(failures, pairs, work, "encoding", jobs)
     failures.exit()

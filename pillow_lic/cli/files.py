@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -140,43 +140,67 @@ def check_suffix(suffix: str, given: object, option: str) -> None:
         raise typer.BadParameter(f"found {given}, {allowed}", param_hint=option)
 
 
-def inside(folder: Path, suffixes: Container[str]) -> list[Path]:
-    """Return the files in a folder with these suffixes by name, but for hidden ones."""
-    named = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
-    return [path for path in named if not path.name.startswith(".") and path.is_file()]
+def inside(
+    folder: Path,
+    suffixes: Container[str],
+    recursive: bool = False,
+    unread: Callable[[OSError], object] | None = None,
+) -> list[Path]:
+    """Return the files in a folder, or also below it, with these suffixes; none that is hidden.
+
+    By name. A folder that cannot be read is an error, or a matter for `unread`.
+    """
+
+    def failed(error: OSError) -> None:
+        if unread is None:
+            raise error
+        unread(error)
+
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=failed):
+        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+        found += [Path(place, name) for name in names if not name.startswith(".")]
+    return sorted(path for path in found if path.suffix.lower() in suffixes and path.is_file())
 
 
 def expanded(
-    failures: Failures, sources: Sequence[Path], suffixes: Container[str] = (LIC,)
-) -> list[Path]:
-    """Return the sources, each once, for a folder the files in it (not below) of these suffixes."""
-    found: list[Path] = []
+    failures: Failures,
+    sources: Sequence[Path],
+    suffixes: Container[str] = (LIC,),
+    recursive: bool = False,
+) -> dict[Path, Path]:
+    """Return the sources, for a folder the files in it (or also below) of these suffixes.
+
+    Each comes once and with its name, or its place in the folder.
+    """
+    found: dict[Path, Path] = {}
     for source in sources:
         with failures.caught(source):
             if not source.is_dir():
-                found.append(source)
+                found.setdefault(source, Path(source.name))
                 continue
-            there = inside(source, suffixes)
-            if not there:
+            before = failures.count
+            there = inside(source, suffixes, recursive, lambda error: failures.add(str(error)))
+            if not there and failures.count == before:
                 raise OSError(f"{source}: found none of the files that can be read in this folder")
-            found += there
-    return list(dict.fromkeys(found))
+            for path in there:
+                found.setdefault(path, path.relative_to(source))
+    return found
 
 
 def pairs(
     failures: Failures,
-    sources: Sequence[Path],
+    sources: Mapping[Path, Path],
     out: Path | None,
     suffix: str,
     *,
     skip_existing: bool = False,
 ) -> list[tuple[Path, Path]]:
-    """Return pairs of source and target.
+    """Return pairs of source, as `expanded` finds them, and target.
 
     Of sources that would share a place the first gets it, the others are failures. Raises
     BadParameter as `_targets` does.
     """
-    given = set(sources)
     taken: dict[Path, Path] = {}
     found: list[tuple[Path, Path]] = []
     skipped = 0
@@ -188,7 +212,7 @@ def pairs(
         elif skip_existing and os.path.exists(target):  # False, too, where nobody can say
             taken[target] = source
             skipped += 1
-        elif target != source and target in given:
+        elif target != source and target in sources:
             failures.add(f"{source} would replace {target}, which is to be read")
         else:
             taken[target] = source
@@ -252,12 +276,12 @@ def write_text(target: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _targets(sources: Sequence[Path], out: Path | None, suffix: str) -> list[Path]:
+def _targets(sources: Mapping[Path, Path], out: Path | None, suffix: str) -> list[Path]:
     """Return where each source's result goes; BadParameter if there is no such place.
 
     `out` is a directory if it is one, has no suffix, or serves several sources and has no suffix
-    of pictures; else a file, whose suffix must be that of what it will hold. Without it results go
-    beside their sources.
+    of pictures; else a file, whose suffix must be that of what it will hold. In a directory results
+    stand as their sources do in theirs. Without `out` they go beside their sources.
     """
     if out is None or not sources:
         return [source.with_suffix(suffix) for source in sources]
@@ -268,7 +292,7 @@ def _targets(sources: Sequence[Path], out: Path | None, suffix: str) -> list[Pat
         and (several or not out.suffix)
         and out.suffix.lower() not in Image.registered_extensions()
     ):
-        return [out / source.with_suffix(suffix).name for source in sources]
+        return [out / place.with_suffix(suffix) for place in sources.values()]
     if several:
         text = f"found {out}, allowed for several inputs is a directory"
         raise typer.BadParameter(text, param_hint="--out")

@@ -121,15 +121,16 @@ def _show(found: dict[str, Any]) -> None:
 
 def command(
     inputs: options.Files,
+    recursive: options.Recursive = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: a list with one object per file.")
     ] = False,
 ) -> None:
     """Show what .lic files say of themselves and where their bytes went."""
     failures = files.Failures()
-    inputs = files.expanded(failures, inputs)
+    sources = files.expanded(failures, inputs, recursive=recursive)
     reports = []
-    for source in inputs:
+    for source in sources:
         with failures.caught(source):
             reports.append(found := report(source))
             if not as_json:

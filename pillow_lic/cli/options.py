@@ -23,6 +23,7 @@ __all__ = [
     "Pictures",
     "Preview",
     "Quality",
+    "Recursive",
     "SkipExisting",
     "Target",
     "TargetBpp",
@@ -290,6 +291,9 @@ SkipExisting = Annotated[
 Jobs = Annotated[
     int,
     typer.Option("--jobs", "-j", min=1, help="Files at once; each takes memory of its own."),
+]
+Recursive = Annotated[
+    bool, typer.Option("--recursive", "-r", help="Of folders also what is in those below.")
 ]
 Tile = Annotated[
     int | None,

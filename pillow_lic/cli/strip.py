@@ -56,6 +56,7 @@ def _tags(names: list[str]) -> set[str]:
 def command(
     inputs: options.Files,
     out: options.Target = None,
+    recursive: options.Recursive = False,
     keep: Annotated[
         list[str] | None,
         typer.Option("--keep", help="icc_profile, exif, xmp or preview; may be given again."),
@@ -72,7 +73,7 @@ def command(
     """
     tags = _tags(keep or []) | (set() if drop_profile else {"i"})
     failures = files.Failures()
-    inputs = files.expanded(failures, inputs)
-    pairs = files.pairs(failures, inputs, out, ".lic", skip_existing=skip_existing)
+    sources = files.expanded(failures, inputs, recursive=recursive)
+    pairs = files.pairs(failures, sources, out, ".lic", skip_existing=skip_existing)
     batch.run(failures, pairs, partial(_strip, keep=tags, overwrite=overwrite), "stripping")
     failures.exit()

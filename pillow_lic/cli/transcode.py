@@ -40,6 +40,7 @@ def _transcode(source: Path, target: Path, given: dict[str, Any], overwrite: boo
 def command(
     inputs: options.Files,
     out: options.Target = None,
+    recursive: options.Recursive = False,
     model: options.Model = None,
     quality: options.Quality = None,
     target_size: options.TargetSize = None,
@@ -72,8 +73,8 @@ def command(
         device=device,
     )
     failures = files.Failures()
-    inputs = files.expanded(failures, inputs)
-    pairs = files.pairs(failures, inputs, out, ".lic", skip_existing=skip_existing)
+    sources = files.expanded(failures, inputs, recursive=recursive)
+    pairs = files.pairs(failures, sources, out, ".lic", skip_existing=skip_existing)
     work = partial(_transcode, given=given, overwrite=overwrite)
     batch.run(failures, pairs, work, "transcoding", jobs)
     failures.exit()

@@ -13,6 +13,7 @@ __all__ = ["command"]
 
 def command(
     inputs: options.Files,
+    recursive: options.Recursive = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Report only bad files.")] = False,
 ) -> None:
     """Check structure, checksums and alpha of .lic files; runs no network.
@@ -22,8 +23,8 @@ def command(
     from ..LicImagePlugin import LicImageFile
 
     failures = files.Failures()
-    inputs = files.expanded(failures, inputs)
-    for source in inputs:
+    sources = files.expanded(failures, inputs, recursive=recursive)
+    for source in sources:
         # Not through Image.open, which refuses huge images: checking needs none of their memory.
         with failures.caught(source), LicImageFile(source) as image:
             image.verify()

@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from .folders import inside
+
 __all__ = ["find", "read"]
 
 SUFFIXES = {".avif", ".bmp", ".jpg", ".jpeg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -17,13 +19,12 @@ WITHOUT_WHITE = ("I", "F")  # modes of numbers of any size
 
 
 def find(folders: Sequence[Path]) -> list[Path]:
-    """Return all image files below the folders, sorted; raises ValueError if there are none."""
-    every = (path for folder in folders for path in Path(folder).rglob("*"))
-    found = sorted(
-        path
-        for path in {path.resolve(): path for path in every}.values()  # each once
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+    """Return all image files below the folders, sorted.
+
+    Raises ValueError if there are none, OSError if a folder cannot be read.
+    """
+    every = (path for folder in folders for path in inside(folder, SUFFIXES))
+    found = sorted({path.resolve(): path for path in every}.values())  # each once
     if not found:
         raise ValueError(f"data: found no images in {[str(f) for f in folders]}")
     return found

@@ -25,6 +25,7 @@ import torch
 from torch.utils.data import Dataset
 
 from lic_models.atomic import replacing
+from lic_models.folders import inside
 
 from . import _codec, _encode, _options, container
 from ._streams import seekable
@@ -156,6 +157,8 @@ class LicFolder(Dataset[Any]):
     Args:
         folder: searched with all folders below it. device: where `decode` runs.
         transform: called with each (C, H, W) that `decode` makes, uint8 or, of 16 bits, uint16.
+
+    Raises ValueError if there are none, OSError if a folder cannot be read.
     """
 
     def __init__(
@@ -165,9 +168,7 @@ class LicFolder(Dataset[Any]):
         device: str = "auto",
         transform: Callable[[Tensor], Any] | None = None,
     ) -> None:
-        every = (path for path in Path(folder).rglob("*") if path.suffix.lower() == ".lic")
-        # What is hidden are files being written, and what other systems keep beside files.
-        self.paths = sorted(p for p in every if not p.name.startswith(".") and p.is_file())
+        self.paths = inside(folder, {".lic"})
         self.device, self.transform = device, transform
         if not self.paths:
             raise ValueError(f"folder: found no .lic file under {folder}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from commands import TINY, names, run
 from samples import lic, picture
-
-from pillow_lic.cli import files
 
 
 def test_folders_stand_for_the_files_in_them(tmp_path: Path) -> None:
@@ -68,14 +67,14 @@ def test_reports_of_folders_below(tree: Path) -> None:
 
 def test_a_folder_that_cannot_be_read(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root can read any, so the system is made to refuse; the others are none the worse."""
-    scandir = files.os.scandir
+    scandir = os.scandir
 
     def refusing(path: str) -> object:
         if Path(path).name == "two":
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
-    monkeypatch.setattr(files.os, "scandir", refusing)
+    monkeypatch.setattr(os, "scandir", refusing)
     found = run("verify", "-r", tree, code=1)
     assert found.stdout.count(": ok") == 2
     assert found.stderr.count("lic: ") == 1

@@ -160,7 +160,8 @@ def test_errors(tmp_path: Path):
             tensors.read(io.BytesIO(data), region=region)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="folder"):
         tensors.LicFolder(tmp_path)
-    for name in ("._a.lic", ".a.0123abcd.lic", "a.txt"):
+    (tmp_path / ".hidden").mkdir()
+    for name in ("._a.lic", ".a.0123abcd.lic", "a.txt", ".hidden/a.lic"):
         (tmp_path / name).write_bytes(b"no picture")
     (tmp_path / "folder.lic").mkdir()
     (tmp_path / "B.LIC").write_bytes(data)

@@ -88,7 +88,8 @@ def test_resuming_with_other_options(photos: Path, tmp_path: Path):
     """What the state of the optimisers depends on stays; how long, how fast and what on may not."""
     common = ("fit", "tiny", "--data", photos, "--out", tmp_path, "--patch", 64, "--batch", 1)
     run(*common, "--minutes", 0.01)
-    more = ("--minutes", 0.03, "--rate", 1e-4, "--seed", 3)
+    spent = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["elapsed"] / 60
+    more = ("--minutes", spent + 0.02, "--rate", 1e-4, "--seed", 3)
     run(*common, *more)
     for option, found in (
         (("--entropy", 9), "entropy: found 9.0, allowed to go on is 4.0"),
@@ -230,6 +231,8 @@ def test_too_few_photos(tmp_path: Path):
     assert "found no photo" in refusal(*common, tmp_path)
     Image.new("RGB", (63, 100)).save(tmp_path / "0.png")
     assert "in 1 held out" in refusal(*common, tmp_path)
+    assert "No such file" in refusal(*common, tmp_path / "none")
+    (tmp_path / "none").mkdir()
     assert "found no images" in refusal(*common, tmp_path / "none")
     assert "known are" in refusal("fit", "eliic", *common[2:], tmp_path)
 

@@ -13,6 +13,7 @@ import typer
 from PIL import ExifTags, Image
 
 from lic_models.atomic import replacing
+from lic_models.folders import inside
 
 __all__ = [
     "Failures",
@@ -20,7 +21,6 @@ __all__ = [
     "check_suffix",
     "expanded",
     "expected",
-    "inside",
     "missing_extra",
     "orientation",
     "pairs",
@@ -74,8 +74,8 @@ class Failures:
             prefix = f"{about}: " if about and str(about) not in text else ""
             self.add(prefix + text)
 
-    def add(self, text: str) -> None:
-        """Report a failure."""
+    def add(self, text: object) -> None:
+        """Report a failure, by a text or as an error words it."""
         self.count += 1
         typer.echo(f"lic: {text}", err=True)
 
@@ -140,29 +140,6 @@ def check_suffix(suffix: str, given: object, option: str) -> None:
         raise typer.BadParameter(f"found {given}, {allowed}", param_hint=option)
 
 
-def inside(
-    folder: Path,
-    suffixes: Container[str],
-    recursive: bool = False,
-    unread: Callable[[OSError], object] | None = None,
-) -> list[Path]:
-    """Return the files in a folder, or also below it, with these suffixes; none that is hidden.
-
-    By name. A folder that cannot be read is an error, or a matter for `unread`.
-    """
-
-    def failed(error: OSError) -> None:
-        if unread is None:
-            raise error
-        unread(error)
-
-    found: list[Path] = []
-    for place, folders, names in os.walk(folder, onerror=failed):
-        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
-        found += [Path(place, name) for name in names if not name.startswith(".")]
-    return sorted(path for path in found if path.suffix.lower() in suffixes and path.is_file())
-
-
 def expanded(
     failures: Failures,
     sources: Sequence[Path],
@@ -180,7 +157,7 @@ def expanded(
                 found.setdefault(source, Path(source.name))
                 continue
             before = failures.count
-            there = inside(source, suffixes, recursive, lambda error: failures.add(str(error)))
+            there = inside(source, suffixes, below=recursive, unread=failures.add)
             if not there and failures.count == before:
                 raise OSError(f"{source}: found none of the files that can be read in this folder")
             for path in there:

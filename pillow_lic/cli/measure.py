@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lic_models.folders import inside
+
 from . import files, metrics, rivals
 from .coders import Coder
 
@@ -92,7 +94,7 @@ class Picture:
 
 def _paths_in(folder: Path, limit: int | None) -> list[Path]:
     """Return the first pictures of a folder by name; ValueError if there are none."""
-    paths = files.inside(folder, files.pictures())[:limit]
+    paths = inside(folder, files.pictures(), below=False)[:limit]
     if not paths:
         raise ValueError(f"{folder}: found no pictures, allowed are the formats that Pillow reads")
     return paths

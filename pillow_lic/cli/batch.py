@@ -27,7 +27,7 @@ from . import files, process
 __all__ = ["run"]
 
 THREADS = "OMP_NUM_THREADS"  # what torch heeds when it is imported
-GRACE = 5  # seconds to clean up
+GRACE = 1  # seconds to clean up
 Pair = tuple[Path, Path]
 Work = Callable[[Path, Path], str]
 Result = tuple[Pair, Callable[[], str]]
@@ -88,9 +88,9 @@ def _end_with_parent() -> None:
     parent = parent_process()
     assert parent is not None
     parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE)
-    os._exit(1)
+    while True:  # first the work is ended, then the wait for more
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE)
 
 
 def _interruptible(work: Work, source: Path, target: Path) -> str:

@@ -40,7 +40,7 @@ def check(level: int, tile: int, width: int, height: int) -> None:
         raise ValueError(f"level: found {level}, allowed is {LEVEL_MIN} to {LEVEL_MAX}")
     if tile % TILE_UNIT or not 0 <= tile <= TILE_MAX:
         raise ValueError(f"tile: found {tile}, allowed are multiples of 64 from 0 to {TILE_MAX}")
-    sides = (min(tile or side, up(side, TILE_UNIT)) for side in (width, height))
+    sides = (up(min(tile or side, side), TILE_UNIT) for side in (width, height))
     area = math.prod(sides)
     if area > TILE_PIXELS_MAX:
         raise ValueError(f"tile: found {area} pixels, allowed are {TILE_PIXELS_MAX} in a tile")

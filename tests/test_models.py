@@ -16,6 +16,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import pytest
 import torch
+from commands import run
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -32,6 +33,7 @@ from lic_models.errors import StreamError, UnknownModel, WeightsError, WeightsNo
 from lic_models.levels import lmbda
 from lic_models.pixels import as_tensor
 from lic_models.train.linear import linear_start
+from pillow_lic import tensors
 
 NAMES = lic_models.names()
 
@@ -276,6 +278,7 @@ def test_raw_streams_are_checked():
         (data[:8] + b"\0\0" + data[10:], "level"),
         (struct.pack("<IIHB", 1 << 31, 1 << 31, 6000, 0) + data[11:], "in a tile"),
         (struct.pack("<IIHB", 1 << 31, 1 << 31, 6000, 1) + data[11:], "tiles: found 1"),
+        (struct.pack("<IIHB", 1 << 22, 1, 6000, 0) + data[11:], "found 268435456 pixels"),
     ):
         with pytest.raises(StreamError, match=message):
             codec.decode(bad)
@@ -544,3 +547,8 @@ def test_a_model_from_outside_is_one_class(monkeypatch: pytest.MonkeyPatch, tmp_
     codec = lic_models.load("ninth", "cpu")
     x_hat = codec.decode(codec.encode(photo(90, 80), 80))
     assert (x_hat[0] - photo(90, 80)).square().mean() < 0.01
+    path = tmp_path / "x.lic"
+    tensors.write(path, photo(90, 80), model="ninth", quality=80)
+    run("transcode", path, "--quality", 50, "--overwrite")
+    with Image.open(path) as image:
+        assert (image.header.model, image.info["quality"]) == (200, 50)

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 import vector_dump
+from hypothesis import example, given
+from hypothesis import strategies as st
 from specification import EVERY, NUMBERS, SPEC, VECTORS
 
 import lic_models
@@ -50,9 +52,24 @@ def test_container():
             for side in (1, header.SIDE_MAX)
         ],
     }
-    assert coded.TILE_UNIT == header.TILE_UNIT
-    assert coded.TILE_PIXELS_MAX == header.TILE_PIXELS_MAX
-    assert coded.TILE_MAX == header.TILE_MAX
+
+
+@given(
+    st.integers(1, 1 << 16) | st.integers(1, header.SIDE_MAX),
+    st.integers(1, 1 << 16) | st.integers(1, header.SIDE_MAX),
+    st.integers(-1, header.TILE_MAX // 64 + 1).map(lambda n: 64 * n) | st.integers(0, 1 << 15),
+)
+@example(1 << 18, 1, 0)
+@example((1 << 18) + 1, 1, 0)
+@example(1 << 18, 1, header.TILE_MAX)
+@example(4095, 4097, 0)
+def test_raw_streams_bound_tiles_as_files_do(width: int, height: int, tile: int):
+    whole = header.Header(width, height, "RGB", 0, bytes(8), 100, tile)
+    if whole.problem() is None:
+        coded.check(100, tile, width, height)
+    else:
+        with pytest.raises(ValueError, match="tile"):
+            coded.check(100, tile, width, height)
 
 
 def test_parts():

@@ -24,11 +24,12 @@ def _transcode(source: Path, target: Path, given: dict[str, Any], overwrite: boo
             Image._decompression_bomb_check((header.width, header.height))
             found = list(container.read_frames(fp, header))
         frames = [_codec.decode(header, parts, device) for parts in found]
-        own = {"model": header.model_name, "tile": header.tile}
+        codec = _codec.codec_of(header, device)
+        own = {"model": codec.name, "tile": header.tile}
         if not any(name in given for name in _rate.NAMES):
             own["quality"] = header.level / 100
-        if given.get("model", header.model_name) == header.model_name:
-            own["tune"] = _codec.codec_of(header, device).tune
+        if given.get("model", codec.name) == codec.name:
+            own["tune"] = codec.tune
         metadata, timing = dict(found[0].metadata), found[0].timing
         if "preview" in given:
             metadata.pop(container.PREVIEW, None)

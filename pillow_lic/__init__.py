@@ -46,7 +46,8 @@ def open(
             image.select(region)
             Image._decompression_bomb_check(image.size)
         except BaseException:
-            image.close()
+            if image._exclusive_fp:  # a caller's own stream stays open
+                image.close()
             raise
     image.device = device
     return image

@@ -104,6 +104,19 @@ def test_verify(coded: Path, tmp_path: Path, png: Path) -> None:
     assert not result.stdout
 
 
+def test_errors_name_files_whatever_they_are_called(
+    coded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name may be a word of the error."""
+    monkeypatch.chdir(tmp_path)
+    data = coded.read_bytes()
+    for name in ("T", "file"):
+        Path(name).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    lines = run("verify", "T", "file", "gone", code=1).stderr.splitlines()
+    assert [line.split(": ")[:2] for line in lines[:2]] == [["lic", "T"], ["lic", "file"]]
+    assert lines[2].count("gone") == 1
+
+
 def test_verify_needs_no_memory_for_pixels(tmp_path: Path) -> None:
     """Pillow would call this size an attack; its checksums can be looked at all the same."""
     header = HEADER._replace(width=16000, height=16000, tile=4096)

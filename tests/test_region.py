@@ -77,6 +77,10 @@ def test_crop_beyond_the_edge_is_pillows(path: Path):
 def test_bad_regions(path: Path, region: object):
     with pytest.raises(ValueError, match=r"region.*700, 500"):
         pillow_lic.open(path, region=region)  # type: ignore[arg-type]
+    stream = io.BytesIO(path.read_bytes())
+    with pytest.raises(ValueError, match="region"):
+        pillow_lic.open(stream, region=region)  # type: ignore[arg-type]
+    assert not stream.closed  # the caller's
 
 
 def test_a_region_of_what_is_loaded_is_refused(path: Path):

@@ -174,6 +174,9 @@ def test_errors(tmp_path: Path):
     with pytest.raises(ValueError, match="quality"):
         tensors.write(tmp_path / "b.lic", torch.zeros(3, 5, 5), quality=0)
     assert not (tmp_path / "b.lic").exists()
+    with pytest.raises(FileNotFoundError) as caught:
+        tensors.write(tmp_path / "gone" / "b.lic", torch.zeros(3, 5, 5), model="tiny")
+    assert caught.value.filename == str(tmp_path / "gone" / "b.lic")
     with pytest.raises(ValueError, match="source: found bytes, allowed are a path and an open"):
         tensors.read(data)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="target: found bytes, allowed are a path and an open"):

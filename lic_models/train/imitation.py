@@ -34,9 +34,11 @@ def _inputs(convs: nn.ModuleList) -> Iterator[list[Tensor]]:
     """While active, collects what goes into each layer."""
     found: list[Tensor] = []
     handles = [c.register_forward_pre_hook(lambda _, args: found.append(args[0])) for c in convs]
-    yield found
-    for handle in handles:
-        handle.remove()
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 class ImitationObjective(Objective):

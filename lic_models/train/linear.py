@@ -114,9 +114,11 @@ def _balancing(
             handles.append(module.first.register_forward_pre_hook(hook(0.01, 1.0)))
         elif isinstance(module, IntConv2d) and not module.inward:
             handles.append(module.register_forward_pre_hook(hook(UNIT, HIDDEN * UNIT)))
-    yield
-    for handle in handles:
-        handle.remove()
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def arrange(groups: Sequence[int]) -> list[int]:

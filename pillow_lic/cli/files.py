@@ -71,8 +71,8 @@ class Failures:
             Image.DecompressionBombError,
         ) as e:
             text = str(e) or type(e).__name__
-            prefix = f"{about}: " if about and str(about) not in text else ""
-            self.add(prefix + text)
+            known = text.startswith(f"{about}: ") or repr(str(about)) in text
+            self.add(text if known or not about else f"{about}: {text}")
 
     def add(self, text: object) -> None:
         """Report a failure, by a text or as an error words it."""

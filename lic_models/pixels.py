@@ -51,6 +51,6 @@ def whole(x: Tensor, depth: int) -> Tensor:
 
 
 def as_array(pixels: Tensor, depth: int) -> Pixels:
-    """Return (3, H, W) as an array (H, W, 3)."""
-    out: Pixels = pixels.permute(1, 2, 0).cpu().numpy()
-    return out if depth == 8 else out.astype(np.uint16)
+    """Return (3, H, W) as an array (H, W, 3) in C order."""
+    kind = np.uint8 if depth == 8 else np.uint16
+    return np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy(), kind)

@@ -8,7 +8,7 @@ from . import _hook
 
 __all__ = ["register"]
 
-NAME = "LIC"
+NAME = "pillow_lic"  # "LIC" would hide the extension from imageio.v2, whose `format` is either
 
 
 def register() -> None:

@@ -37,12 +37,13 @@ class Target(NamedTuple):
     """What a caller wants instead of a quality.
 
     name: the option. value: bytes of the file, or dB. slack: what may be given away, as a share
-    of the bytes or in dB.
+    of the bytes or in dB. unit: bytes in what the option counts.
     """
 
     name: str
     value: float
     slack: float
+    unit: float = 1.0
 
     @property
     def is_size(self) -> bool:
@@ -67,9 +68,8 @@ def wanted(options: Mapping[str, Any], size: tuple[int, int], frames: int = 1) -
         raise ValueError(f"{name}: found {value!r}, allowed is {VALUES[0]:g} to {VALUES[1]:g}")
     if name == "target_psnr":
         return Target(name, float(value), 0.05)
-    if name == "target_bpp":
-        value = float(value) * frames * size[0] * size[1] / 8
-    return Target(name, float(value), 0.01)
+    unit = frames * size[0] * size[1] / 8 if name == "target_bpp" else 1.0
+    return Target(name, float(value) * unit, 0.01, unit)
 
 
 class Guess(NamedTuple):
@@ -153,13 +153,19 @@ def search(target: Target, measure: Callable[[int], float], start: Guess) -> int
         known[end] = height(end)
     good = [at for at, value in known.items() if value * sign <= 0]
     if not good:
-        limit = min(known.values()) if target.is_size else max(known.values())
-        edge = target.value * math.exp(limit) if target.is_size else target.value + limit
-        allowed = (
-            f"at least {math.ceil(edge - 1e-6)} bytes" if target.is_size else f"at most {edge:.2f}"
-        )
-        raise ValueError(f"{target.name}: found {target.value:g}, allowed is {allowed} here")
+        found = target.value / target.unit
+        raise ValueError(f"{target.name}: found {found:g}, allowed is {_limit(target, known)} here")
     return max(good) if target.is_size else min(good)
+
+
+def _limit(target: Target, known: Mapping[int, float]) -> str:
+    """Return what can be had where the target cannot, by how far levels are from it."""
+    if not target.is_size:
+        return f"at most {target.value + max(known.values()):.2f}"
+    least = math.ceil(target.value * math.exp(min(known.values())) - 1e-6)
+    if target.unit == 1:
+        return f"at least {least} bytes"
+    return f"at least {math.ceil(1e4 * least / target.unit) / 1e4:g}"
 
 
 def _beyond(known: dict[int, float], aim: float, level: int, slope: float) -> int:

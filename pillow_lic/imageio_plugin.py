@@ -7,13 +7,14 @@ decompression bombs holds.
 
 from __future__ import annotations
 
+import numbers
 import operator
 from collections.abc import Collection, Iterator
 from types import EllipsisType
 from typing import IO, Any, SupportsIndex
 
 import numpy as np
-from imageio.core.request import URI_BYTES, InitializationError, Request
+from imageio.core.request import URI_BYTES, URI_HTTP, InitializationError, Request
 from imageio.core.v3_plugin_api import ImageProperties, PluginV3
 from PIL import Image
 
@@ -110,8 +111,8 @@ class LicPlugin(PluginV3):
         """Write (H, W) or (H, W, 1 to 4), uint8 or uint16, with the options of Pillow's `save`.
 
         A batch, a list or an array (N, H, W, C) becomes a sequence, unless N is 1; `is_batch=True`
-        says so of (N, H, W). Returns the bytes if that is the target. Frames come all at once: a
-        second call raises ValueError.
+        says so of (N, H, W), and `fps` can stand for a `duration` of 1000 / fps. Returns the bytes
+        if that is the target. Frames come all at once: a second call raises ValueError.
         """
         if self._written:
             raise ValueError("write: found a second image, allowed is one list of all frames")
@@ -119,6 +120,8 @@ class LicPlugin(PluginV3):
         frames = [_checked(image) for image in (ndimage if many else [ndimage])]
         if not frames:
             raise ValueError("images: found none, allowed is at least one")
+        if (fps := options.pop("fps", None)) is not None:
+            options.setdefault("duration", _duration(fps))
         metadata = _options.metadata(options, Image.new("RGB", (1, 1)))
         data = _writing.file_of(frames, metadata, options)
         self.request.get_file().write(data)
@@ -176,6 +179,8 @@ class LicPlugin(PluginV3):
 
 def _seekable(request: Request) -> IO[bytes]:
     """Return what to read, seekable; raise InitializationError where looking would spend it."""
+    if request._uri_type == URI_HTTP and request.extension != ".lic":  # others would ask again
+        raise InitializationError("extension: found none of ours in a URL, allowed is .lic")
     file: IO[bytes] = request.get_file()
     found = seekable(file) if request.extension == ".lic" else file
     try:
@@ -183,6 +188,14 @@ def _seekable(request: Request) -> IO[bytes]:
     except (AttributeError, OSError) as error:  # for others to read, who come after
         raise InitializationError("a stream that does not seek, of an unknown format") from error
     return found
+
+
+def _duration(fps: object) -> float:
+    """Return the milliseconds of a frame, where there are so many in a second."""
+    good = isinstance(fps, numbers.Real) and not isinstance(fps, bool)
+    if not good or not fps > 0:  # type: ignore[operator]
+        raise ValueError(f"fps: found {fps!r}, allowed are numbers above 0")
+    return 1000 / float(fps)  # type: ignore[arg-type]
 
 
 def _checked(image: Any) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.server
 import io
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,8 @@ def test_arrays(kind: type, shape: tuple[int, ...], tmp_path: Path) -> None:
         assert np.array_equal(found[..., -1], pixels[..., -1])
     part = iio.imread(path, region=(10, 5, 30, 45)).astype(int)
     assert np.abs(part - found[5:45, 10:30]).max() <= np.iinfo(kind).max // 255
+    for whole in (found, iio.imread(path, region=(10, 5, 30, 45))):
+        assert whole.flags.c_contiguous  # which hashes, `memoryview.cast` and others ask for
     assert iio.imread(path, index=...).shape == (1, *shape)
     assert iio.improps(path, index=...).n_images == 1
     assert [each.shape for each in iio.imiter(path)] == [shape]
@@ -115,6 +119,48 @@ def test_the_old_interface(tmp_path: Path) -> None:
     assert len(iio2.mimread(tmp_path / "a.lic")) == 1
     with iio2.get_reader(tmp_path / "a.lic") as reader:
         assert reader.get_data(0).shape == pixels.shape
+    for format_ in ("lic", "LIC", ".lic"):
+        file = io.BytesIO()
+        iio2.imwrite(file, pixels, format=format_, **TINY)
+        assert file.getvalue() == (tmp_path / "a.lic").read_bytes()
+
+
+def test_frames_per_second(tmp_path: Path) -> None:
+    frames = [np.full((24, 40, 3), 60 * n, np.uint8) for n in range(3)]
+    path = tmp_path / "a.lic"
+    iio.imwrite(path, frames, fps=5, **TINY)
+    assert iio.immeta(path)["duration"] == [200] * 3
+    iio.imwrite(path, frames, fps=5, duration=40, **TINY)
+    assert iio.immeta(path)["duration"] == [40] * 3
+    with pytest.raises(ValueError, match="fps: found 0"):
+        iio.imwrite(path, frames, fps=0, **TINY)
+
+
+class OneAnswer(http.server.BaseHTTPRequestHandler):
+    """Serves a picture once."""
+
+    left = 1
+
+    def do_GET(self) -> None:
+        self.send_response(200 if type(self).left else 410)
+        self.end_headers()
+        if type(self).left:
+            type(self).left -= 1
+            picture().save(self.wfile, "PNG")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_addresses_without_a_suffix_are_asked_once() -> None:
+    """imageio asks again for each plugin that looks, and comes to this one first."""
+    with http.server.HTTPServer(("localhost", 0), OneAnswer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            found = iio.imread(f"http://localhost:{server.server_port}/photo/1234")
+        finally:
+            server.shutdown()
+    assert np.array_equal(found, np.asarray(picture()))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +175,7 @@ def test_the_old_interface(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_written(pixels: Any, error: type, message: str, tmp_path: Path) -> None:
     with pytest.raises(error, match=message):
-        iio.imwrite(tmp_path / "a.lic", pixels, plugin="LIC", **TINY)
+        iio.imwrite(tmp_path / "a.lic", pixels, plugin="pillow_lic", **TINY)
     with pytest.raises(ValueError, match="quality"):
         iio.imwrite(tmp_path / "a.lic", np.zeros((4, 5), np.uint8), quality=0)
 
@@ -169,8 +215,8 @@ def test_imageio_first_or_later(first: str, tmp_path: Path) -> None:
     code = (
         f"import sys, {first}, pillow_lic, imageio.v3\n"
         "from imageio.config import known_extensions, known_plugins\n"
-        "assert known_extensions['.lic'][0].priority == ['LIC', 'pillow']\n"
-        "assert known_plugins['LIC'].plugin_class.__name__ == 'LicPlugin'\n"
+        "assert known_extensions['.lic'][0].priority == ['pillow_lic', 'pillow']\n"
+        "assert known_plugins['pillow_lic'].plugin_class.__name__ == 'LicPlugin'\n"
         "assert not [f for f in sys.meta_path if type(f).__name__ == '_Finder']\n"
         "assert imageio.v3.immeta(sys.argv[1])['bit_depth'] == 8  # Pillow's plugin has no such\n"
     )

@@ -77,6 +77,12 @@ def test_what_cannot_be_is_refused(photo: Image.Image):
         lic(photo, target_size=50)
     with pytest.raises(ValueError, match="target_psnr: found 90, allowed is at most"):
         lic(photo, target_psnr=90)
+    with pytest.raises(
+        ValueError, match=r"target_bpp: found 0.01, allowed is at least 0\."
+    ) as caught:
+        lic(photo, target_bpp=0.01)
+    allowed = float(str(caught.value).split()[-2])
+    assert len(lic(photo, target_bpp=allowed)) == least
 
 
 @pytest.mark.parametrize(

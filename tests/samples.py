@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from pillow_lic import container
 from pillow_lic.header import pack_varint
+
+if TYPE_CHECKING:
+    import torch
 
 TINY = 0
 HEADER = container.Header(5, 3, "RGB", TINY, b"weights!", 7500)
@@ -82,6 +84,8 @@ def resealed(header: bytes, offset: int, value: bytes) -> bytes:
 
 def photo(height: int, width: int, seed: int = 0) -> torch.Tensor:
     """Smooth colours with some noise, (3, H, W) in [0, 1]."""
+    import torch  # here: processes that tests start import this module, and few want photos
+
     random = np.random.default_rng(seed)
     rows = np.linspace(0, 3, height)[:, None]
     columns = np.linspace(0, 4, width)[None]

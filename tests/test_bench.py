@@ -141,20 +141,20 @@ def test_published_curves(out: Path, folder: Path, tmp_path: Path) -> None:
 
 def test_efforts_are_coders_of_their_own(folder: Path, tmp_path: Path) -> None:
     options = "--model", "tiny", "--rivals", "none", "--quality", "20,50,80", "--limit", 1
-    result = bench(folder, *options, "--effort", "5,0", "--out", tmp_path)
+    result = bench(folder, *options, "--effort", "1,0", "--out", tmp_path)
     assert result.exit_code == 0, result.output
     found = written(tmp_path)
-    assert list(found["curves"]) == ["tiny", "tiny effort 5"]
+    assert list(found["curves"]) == ["tiny", "tiny effort 1"]
     gain = found["summary"][1]["bd_psnr"]["tiny"]
     assert gain < 0
 
 
 def test_tunes_are_coders_of_their_own(folder: Path, tmp_path: Path) -> None:
     options = "--model", "tiny", "--rivals", "none", "--quality", "20,80", "--limit", 1
-    options += "--effort", "0,5", "--tune", "psnr,ms-ssim", "--anchor", "tiny effort 5"
+    options += "--effort", "0,1", "--tune", "psnr,ms-ssim", "--anchor", "tiny effort 1"
     result = bench(folder, *options, "--out", tmp_path)
     assert result.exit_code == 0, result.output
-    assert list(written(tmp_path)["curves"]) == ["tiny", "tiny effort 5", "tiny effort 5 ms-ssim"]
+    assert list(written(tmp_path)["curves"]) == ["tiny", "tiny effort 1", "tiny effort 1 ms-ssim"]
 
 
 def test_rate_control_is_a_coder_of_its_own(folder: Path, tmp_path: Path) -> None:

@@ -15,13 +15,14 @@ from commands import TINY, names, run
 from PIL import Image
 from samples import distance, picture
 
-from pillow_lic.cli import batch, files
+from pillow_lic.cli import batch
+from pillow_lic.cli.failures import Failures
 
 # A command whose work never ends by itself, and says when it has begun.
 ENDLESS = """
 import sys, time
 from pathlib import Path
-from pillow_lic.cli import batch, files, process
+from pillow_lic.cli import batch, failures, files, process
 
 def work(source, target):
     with files.atomic(target, overwrite=False) as path:
@@ -32,7 +33,7 @@ def work(source, target):
 if __name__ == "__main__":
     process.prepare()
     pairs = [(Path(name), Path(f"{name}.lic")) for name in "abcd"]
-    batch.run(files.Failures(), pairs, work, "waiting", jobs=2)
+    batch.run(failures.Failures(), pairs, work, "waiting", jobs=2)
 """
 
 
@@ -64,7 +65,7 @@ def test_one_that_fails_stops_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv(batch.THREADS, raising=False)
-    failures = files.Failures()
+    failures = Failures()
     batch.run(failures, pairs, copied, "copying", jobs)
     told = capfd.readouterr()
     lines = sorted(line.split() for line in told.out.splitlines())
@@ -82,7 +83,7 @@ def test_a_process_that_is_ended(
     pairs: list[tuple[Path, Path]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """As systems do that have no memory left; others then wait for an answer for ever."""
-    failures = files.Failures()
+    failures = Failures()
     batch.run(failures, pairs, ended, "ending", jobs=2)
     assert failures.count == 1
     assert "fewer jobs" in capfd.readouterr().err

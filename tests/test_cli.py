@@ -14,7 +14,7 @@ from commands import TINY, names, run
 from PIL import Image, PngImagePlugin
 from samples import EXIF, ICC, XMP, distance, join, lic, picture, resealed, split
 
-from pillow_lic.cli import files
+from pillow_lic.cli import progress
 
 
 def test_encode_and_decode(png: Path, tmp_path: Path) -> None:
@@ -359,7 +359,7 @@ def test_bars_name_files_as_they_are(
     """With square brackets, which rich takes for markup."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
-    with files.tiles(9, "encoding a[b].png", alone=True) as on_tile:
+    with progress.tiles(9, "encoding a[b].png", alone=True) as on_tile:
         assert on_tile
         on_tile()
     assert "a[b].png" in capsys.readouterr().err

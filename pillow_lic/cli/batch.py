@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections import deque
@@ -22,7 +21,8 @@ from pathlib import Path
 
 import typer
 
-from . import files, process
+from . import process, progress
+from .failures import Failures
 
 __all__ = ["run"]
 
@@ -33,16 +33,14 @@ Work = Callable[[Path, Path], str]
 Result = tuple[Pair, Callable[[], str]]
 
 
-def run(
-    failures: files.Failures, pairs: Sequence[Pair], work: Work, doing: str, jobs: int = 1
-) -> None:
+def run(failures: Failures, pairs: Sequence[Pair], work: Work, doing: str, jobs: int = 1) -> None:
     """Print what `work` says of each pair of source and target; one that fails stops no other.
 
     Shows a bar on stderr if there are several. With more than one job `work` must be what another
     process can import, with `functools.partial` if need be.
     """
     try:
-        for (source, _), result in _progress(_results(pairs, work, jobs), len(pairs), doing):
+        for (source, _), result in progress.each(_results(pairs, work, jobs), len(pairs), doing):
             with failures.caught(source):
                 typer.echo(result())
     except BrokenExecutor:
@@ -100,15 +98,3 @@ def _interruptible(work: Work, source: Path, target: Path) -> str:
         return work(source, target)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _progress(results: Iterator[Result], total: int, doing: str) -> Iterator[Result]:
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    if total < 2 or not console.is_terminal or not sys.stdout.isatty():
-        # The bar takes over stdout as well: results that go to a file or pipe must not meet it.
-        yield from results
-    else:
-        yield from track(results, doing, total, console=console, transient=True)

@@ -14,6 +14,7 @@ from ..header import MODEL_DEFAULT, QUALITY_DEFAULT
 from . import (
     coders,
     files,
+    lists,
     measure,
     memory,
     metrics,
@@ -26,6 +27,7 @@ from . import (
     tables,
 )
 from .coders import Coder
+from .failures import Failures, missing_extra
 
 __all__ = ["command"]
 
@@ -96,10 +98,21 @@ _Photo = Annotated[
 ]
 
 
-def _split(text: str) -> list[str]:
-    """Return the words of a comma-separated list, each once, in order."""
-    words = [word.strip() for word in text.split(",")]
-    return [] if words == [NONE] else list(dict.fromkeys(words))
+def _names(text: str) -> list[str]:
+    """Return the words of a comma-separated list, which may be empty."""
+    return [] if text.strip() == NONE else lists.words(text)
+
+
+def _encoders(model: str, efforts: Sequence[int], tunes: Sequence[str]) -> list[tuple[int, str]]:
+    """Return pairs of effort and tune; without effort only those that the model has weights for."""
+    import lic_models
+
+    weights = lic_models.tuned(model)
+    found = [(e, tune) for tune in tunes for e in efforts if e or tune in weights]
+    for tune in set(tunes) - {served for _, served in found}:
+        known = f"{model} has weights for: {', '.join(weights) or 'none'}"
+        raise ValueError(f"found {tune!r}, allowed with effort 0 is what {known}")
+    return found
 
 
 def _coders(
@@ -115,11 +128,11 @@ def _coders(
     import lic_models
 
     with options.naming("--rivals"):
-        found = rivals.choose(_split(rival_names))
+        found = rivals.choose(_names(rival_names))
     with options.naming("--model"):
         known = [lic_models.model_name(name) for name in names]
     with options.naming("--tune"):
-        encoders = {name: options.encoders(name, efforts, tunes) for name in known}
+        encoders = {name: _encoders(name, efforts, tunes) for name in known}
     with options.naming("--model"):
         for name in known:
             for effort, tune in encoders[name]:
@@ -137,7 +150,7 @@ def _anchors(text: str | None, known: Sequence[str]) -> list[str]:
     """Return what was asked for, which must be known; else JPEG, or the first that is known."""
     if text is None:
         return ["jpeg" if "jpeg" in known else known[0]]
-    anchors = _split(text)
+    anchors = _names(text)
     for name in anchors or [NONE]:
         if name not in known:
             allowed = f"allowed is what is measured: {', '.join(known)}"
@@ -222,20 +235,20 @@ def command(
     if folder is None and time_photo is None:
         raise typer.BadParameter("found neither a folder nor --time-photo", param_hint="FOLDER")
     with options.naming("--quality"):
-        qualities = options.quality_list(QUALITIES if quality is None else quality)
+        qualities = lists.qualities(QUALITIES if quality is None else quality)
     with options.naming("--effort"):
-        efforts = options.effort_list(effort)
+        efforts = lists.efforts(effort)
     with options.naming("--tune"):
-        tunes = options.tune_list(tune)
+        tunes = lists.tunes(tune)
     with options.naming("--target-bpp"):
-        rates = options.rate_list(target_bpp) if target_bpp else []
+        rates = lists.rates(target_bpp) if target_bpp else []
     if estimate and any(efforts):
         raise typer.BadParameter(
             "found both, and the estimate is of effort 0", param_hint="--estimate, --effort"
         )
     models = [name for name in dict.fromkeys(model or [MODEL_DEFAULT]) if name != NONE]
-    failures = files.Failures()
-    with failures.caught(), files.missing_extra():
+    failures = Failures()
+    with failures.caught(), missing_extra():
         out.mkdir(parents=True, exist_ok=True)
         if time_photo is not None:
             at = [float(QUALITY_DEFAULT)] if quality is None else qualities

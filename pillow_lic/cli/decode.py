@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import _modes
-from . import batch, files, options
-from .encode import metadata_of
+from . import batch, exif, files, options, progress
+from .failures import Failures, expected
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,9 +43,9 @@ def _decode(
     start = time.perf_counter()
     with files.atomic(target, overwrite) as path, pillow_lic.open(source, device) as image:
         format_ = Image.registered_extensions()[target.suffix.lower()]
-        extra = metadata_of(image) if keep else {}
+        extra = exif.metadata_of(image) if keep else {}
         assert image.header is not None
-        with files.tiles(image.header.tiles, f"decoding {source.name}", alone) as image.on_tile:
+        with progress.tiles(image.header.tiles, f"decoding {source.name}", alone) as image.on_tile:
             image.load()  # or an error of the source would be blamed on the saver
         shown: Image.Image = image
         if image.is_animated and format_ in Image.SAVE_ALL:
@@ -53,13 +53,13 @@ def _decode(
         elif image.is_animated:
             typer.echo(f"lic: {source}: took the first of {image.n_frames} pictures", err=True)
         # Whoever drops the orientation tag must do what it says.
-        turned = files.orientation(image) > 1 and not (keep and format_ in _WITH_EXIF)
+        turned = exif.orientation(image) > 1 and not (keep and format_ in _WITH_EXIF)
         narrow = image.mode == "I;16" and format_ not in _WITH_16_BITS
         if turned or narrow:
             frames = ImageSequence.Iterator(image) if "save_all" in extra else [image]
             shown, *extra["append_images"] = (_fitting(each, turned, narrow) for each in frames)
         # The quality is for lossy formats only, whose defaults would add a visible second loss.
-        with files.expected(target, "written"):
+        with expected(target, "written"):
             _place_xmp(extra, format_)
             shown.save(path, icc_profile=image.info.get("icc_profile"), quality=95, **extra)
         size = f"{shown.width} x {shown.height} {shown.mode}"
@@ -88,7 +88,7 @@ def _fitting(frame: Image.Image, turned: bool, narrow: bool) -> Image.Image:
     import numpy as np
     from PIL import Image
 
-    frame = files.upright(frame) if turned else frame
+    frame = exif.upright(frame) if turned else frame
     return Image.fromarray(_modes.narrow(np.asarray(frame))) if narrow else frame
 
 
@@ -115,7 +115,7 @@ def command(
     """Decode .lic files to PNG or any other format that Pillow writes."""
     suffix = "." + suffix.removeprefix(".")
     files.check_suffix(suffix, suffix[1:], "--format")
-    failures = files.Failures()
+    failures = Failures()
     sources = files.expanded(failures, inputs, recursive=recursive)
     pairs = files.pairs(failures, sources, out, suffix, skip_existing=skip_existing)
     alone = len(pairs) == 1

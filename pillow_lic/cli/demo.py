@@ -12,6 +12,7 @@ import typer
 from ..header import MODEL_DEFAULT
 from . import coders, files, measure, metrics, options, rivals
 from .coders import Coder
+from .failures import Failures, expected
 from .measure import Coded
 from .panels import Panel, side_by_side
 
@@ -35,7 +36,7 @@ def _load(photo: str) -> tuple[Pixels, tuple[float, float]]:
     if not Path(photo).is_file():
         known = ", ".join(PHOTOS)
         raise ValueError(f"photo: found {photo!r}, allowed are {known} and picture files")
-    with files.expected(Path(photo), "read"):
+    with expected(Path(photo), "read"):
         return measure.pixels_of(Path(photo)), (0.5, 0.5)
 
 
@@ -99,7 +100,7 @@ def command(
     assert model is not None
     assert quality is not None
     files.check_suffix(out.suffix, out, "--out")
-    failures = files.Failures()
+    failures = Failures()
     with failures.caught():
         with files.atomic(out, overwrite or out == _OUT) as path:
             pixels, focus = _load(photo)

@@ -11,33 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import _frames, _options, _rate
-from . import batch, files, options
+from . import batch, exif, files, options, progress
+from .failures import Failures, expected
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["command", "metadata_of"]
+__all__ = ["command"]
 
-
-# Of a TIFF's tags, those that EXIF has too; the others place its strips and name its compression.
-_DESCRIBING = frozenset({270, 271, 272, 274, 282, 283, 296, 305, 306, 315, 33432, 34665, 34853})
 # Formats whose frames follow each other in time; in others (MPO, TIFF) they are other pictures.
 _MOVING = frozenset({"AVIF", "FLI", "GIF", "JXL", "LIC", "PNG", "WEBP"})
-
-
-def metadata_of(image: Image.Image) -> dict[str, Any]:
-    """Return the save options that carry an image's EXIF and XMP over."""
-    exif = image.info.get("exif") or None
-    if not isinstance(exif, bytes | None):  # PNG lets a text have that name
-        exif = None
-    elif exif is None:
-        exif = image.getexif()
-        if image.format == "TIFF":
-            for tag in set(exif) - _DESCRIBING:
-                del exif[tag]
-        exif = exif.tobytes() if len(exif) else b""
-    found = {"exif": exif, "xmp": image.info.get("xmp")}
-    return {name: value for name, value in found.items() if value}
 
 
 def _animation(opened: Image.Image) -> tuple[list[Image.Image], dict[str, Any]]:
@@ -65,24 +48,24 @@ def _encode(
     start = time.perf_counter()
     before = source.stat().st_size
     with files.atomic(target, overwrite) as path, Image.open(source) as opened:
-        with files.expected(source, "read"):
+        with expected(source, "read"):
             frames = getattr(opened, "n_frames", 1)
             if frames > 1 and opened.format not in _MOVING:
                 typer.echo(f"lic: {source}: took the first of {frames} pictures", err=True)
                 frames = 1
             opened.load()
-            extra = metadata_of(opened) if keep else {}
+            extra = exif.metadata_of(opened) if keep else {}
             shown: list[Image.Image] = [opened]
             if frames > 1:
                 shown, timing = _animation(opened)
                 extra |= timing
             if not keep:  # whoever drops the orientation tag must do what it says
-                shown = [*map(files.upright, shown)]
+                shown = [*map(exif.upright, shown)]
             image, *more = shown
         edge = _options.tile_edge(given, image.size) or max(image.size)
         count = len(shown) * math.ceil(image.width / edge) * math.ceil(image.height / edge)
         searching = any(name in given for name in _rate.NAMES)
-        with files.tiles(count, f"encoding {source.name}", alone, searching) as on_tile:
+        with progress.tiles(count, f"encoding {source.name}", alone, searching) as on_tile:
             image.save(path, format="LIC", on_tile=on_tile, append_images=more, **extra, **given)
         size = path.stat().st_size
         pixels = len(shown) * image.width * image.height
@@ -126,7 +109,7 @@ def command(
         preview=preview,
         device=device,
     )
-    failures = files.Failures()
+    failures = Failures()
     sources = files.expanded(failures, inputs, files.pictures(), recursive)
     pairs = files.pairs(failures, sources, out, ".lic", skip_existing=skip_existing)
     alone = len(pairs) == 1

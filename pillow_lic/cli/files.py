@@ -1,129 +1,30 @@
-"""Where commands write, and how: whole files or none, and errors in one line."""
+"""What commands read, and where and how they write: whole files or none."""
 
 from __future__ import annotations
 
 import os
-import struct
-import zlib
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import typer
-from PIL import ExifTags, Image
+from PIL import Image
 
 from lic_models.atomic import replacing
 from lic_models.folders import inside
 
+from .failures import Failures
+
 __all__ = [
-    "Failures",
     "atomic",
     "check_suffix",
     "expanded",
-    "expected",
-    "missing_extra",
-    "orientation",
     "pairs",
     "pictures",
-    "tiles",
-    "upright",
     "write_text",
 ]
 
 LIC = ".lic"
-TILES_SHOWN = 4  # an image of fewer is done before a bar would help
-
-# What Pillow's plugins let through, each in its own way, for damaged pictures.
-_DAMAGE = (SyntaxError, RuntimeError, EOFError, LookupError, TypeError, struct.error, zlib.error)
-
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-class Failures:
-    """Counts what went wrong, so that one bad file does not keep a command from the others."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    @contextmanager
-    def caught(self, about: object = "") -> Iterator[None]:
-        """Report an expected error on stderr and go on; anything else is a bug and escapes."""
-        from lic_models.errors import WeightsNotFound
-
-        try:
-            yield
-        except BrokenPipeError:  # of stdout: no fault of what it is about
-            raise
-        except (
-            OSError,
-            ValueError,
-            MemoryError,
-            WeightsNotFound,
-            Image.DecompressionBombError,
-        ) as e:
-            text = str(e) or type(e).__name__
-            known = text.startswith(f"{about}: ") or repr(str(about)) in text
-            self.add(text if known or not about else f"{about}: {text}")
-
-    def add(self, text: object) -> None:
-        """Report a failure, by a text or as an error words it."""
-        self.count += 1
-        typer.echo(f"lic: {text}", err=True)
-
-    def exit(self) -> None:
-        """End the command with status 1 if anything failed."""
-        if self.count:
-            raise typer.Exit(1)
-
-
-@contextmanager
-def expected(path: Path, done: str) -> Iterator[None]:
-    """Turn what plugins of other formats raise for damage, in metadata as well, into OSError."""
-    try:
-        yield
-    except _DAMAGE as error:
-        raise OSError(f"{path}: cannot be {done}: {error}") from error
-
-
-def orientation(image: Image.Image) -> int:
-    """Return how an image is to be turned, as EXIF counts; 1, not at all, if EXIF is malformed."""
-    try:
-        found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except (*_DAMAGE, OSError, ValueError):
-        return 1
-    return found if isinstance(found, int) and 1 <= found <= 8 else 1
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """Return an image turned as EXIF or XMP say, and without them; itself if it is as it should be.
-
-    Unlike Pillow's `exif_transpose` this writes no EXIF, which malformed tags make impossible.
-    """
-    method = _TURNS.get(orientation(image))
-    if method is None:
-        return image
-    turned = image.transpose(method)
-    for name in ("exif", "xmp", "XML:com.adobe.xmp"):
-        turned.info.pop(name, None)
-    return turned
-
-
-@contextmanager
-def missing_extra() -> Iterator[None]:
-    """Turn the lack of a package into an expected failure."""
-    try:
-        yield
-    except ImportError as error:
-        raise OSError(str(error)) from error
 
 
 def pictures() -> frozenset[str]:
@@ -197,28 +98,6 @@ def pairs(
     if skipped:
         typer.echo(f"lic: skipped {skipped} that exist", err=True)
     return found
-
-
-@contextmanager
-def tiles(
-    total: int, doing: str, alone: bool, searching: bool = False
-) -> Iterator[Callable[[], object] | None]:
-    """Show a bar on stderr for an image of several tiles; yields what to call after each.
-
-    Not if the image is not `alone`: then there is one of files. Who is `searching` goes through all
-    tiles nobody knows how often: the bar then only moves.
-    """
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    if not alone or total < TILES_SHOWN or not console.is_terminal:
-        yield None
-        return
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task(escape(doing), total=None if searching else total)
-        yield lambda: bar.advance(task)
 
 
 @contextmanager

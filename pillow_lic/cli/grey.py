@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..header import MODEL_DEFAULT
-from . import coders, files, measure, metrics, options
+from . import coders, files, lists, measure, metrics, options
+from .failures import Failures, missing_extra
 
 if TYPE_CHECKING:
     from .metrics import Pixels
@@ -153,11 +154,11 @@ def command(
     That share is a file's bytes less those that chroma adds to a flat picture. Writes grey.json.
     """
     with options.naming("--quality"):
-        qualities = options.quality_list(quality)
+        qualities = lists.qualities(quality)
         if len(qualities) < 2:
             raise ValueError(f"found {quality}, allowed are two or more")
-    failures = files.Failures()
-    with failures.caught(), files.missing_extra(), tempfile.TemporaryDirectory() as scratch:
+    failures = Failures()
+    with failures.caught(), missing_extra(), tempfile.TemporaryDirectory() as scratch:
         metrics.check_extra()
         coder = coders.ours(model, tuple(qualities), device)
         with options.naming("--model"):

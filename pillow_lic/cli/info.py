@@ -12,6 +12,7 @@ from .. import container
 from ..errors import LicError
 from ..header import CRC, VERSION, pack_varint
 from . import files, options
+from .failures import Failures
 
 __all__ = ["command", "report"]
 
@@ -127,7 +128,7 @@ def command(
     ] = False,
 ) -> None:
     """Show what .lic files say of themselves and where their bytes went."""
-    failures = files.Failures()
+    failures = Failures()
     sources = files.expanded(failures, inputs, recursive=recursive)
     reports = []
     for source in sources:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import coders, files
+from . import coders
+from .failures import Failures, missing_extra
 
 if TYPE_CHECKING:
     from lic_models.weights import Found
@@ -116,8 +117,8 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the models and their weights: ids, fingerprints, sizes, papers, places."""
-    failures = files.Failures()
-    with failures.caught(), files.missing_extra():
+    failures = Failures()
+    with failures.caught(), missing_extra():
         found = report()
         if as_json:
             typer.echo(json.dumps(found, indent=2))

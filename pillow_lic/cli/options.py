@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,18 +30,14 @@ __all__ = [
     "TargetSize",
     "Tile",
     "Tune",
-    "effort_list",
-    "encoders",
+    "as_quality",
     "given",
     "naming",
     "no_stream",
-    "quality_list",
-    "rate_list",
-    "tune_list",
 ]
 
 
-def _quality(given: object) -> float:
+def as_quality(given: object) -> float:
     """Return a quality; typer's own message for a word would not say what is allowed."""
     from lic_models import level_from_quality
 
@@ -75,12 +70,10 @@ def _tile(given: int) -> int:
     return _options.tile_edge({"tile": given}, (1, 1))
 
 
-def _effort(given: int | str) -> int:
+def _effort(given: int) -> object:
     from .. import _options
 
-    found = _options.effort({"effort": given})
-    assert found is not None
-    return found
+    return _options.effort({"effort": given})
 
 
 def _tune(given: str) -> str:
@@ -143,46 +136,6 @@ def naming(option: str) -> Iterator[None]:
         raise typer.BadParameter(str(error), param_hint=option) from error
 
 
-def effort_list(text: str) -> list[int]:
-    """Return the whole numbers of a comma-separated list, in order; ValueError names a bad one."""
-    words = [word.strip() for word in text.split(",")]
-    return sorted({_effort(int(word) if word.isdecimal() else word) for word in words})
-
-
-def tune_list(text: str) -> list[str]:
-    """Return the tunes of a comma-separated list, each once; ValueError names a bad one."""
-    return list(dict.fromkeys(_tune(word.strip()) for word in text.split(",")))
-
-
-def encoders(model: str, efforts: Sequence[int], tunes: Sequence[str]) -> list[tuple[int, str]]:
-    """Return pairs of effort and tune; without effort only those that the model has weights for."""
-    import lic_models
-
-    weights = lic_models.tuned(model)
-    found = [(e, tune) for tune in tunes for e in efforts if e or tune in weights]
-    for tune in set(tunes) - {served for _, served in found}:
-        known = f"{model} has weights for: {', '.join(weights) or 'none'}"
-        raise ValueError(f"found {tune!r}, allowed with effort 0 is what {known}")
-    return found
-
-
-def rate_list(text: str) -> list[float]:
-    """Return the positive numbers of a comma-separated list, in order; ValueError for a bad one."""
-    try:
-        values = sorted({float(word) for word in text.split(",")})
-    except ValueError as error:
-        raise ValueError(f"found {text!r}, allowed are numbers between commas") from error
-    for value in values:
-        if not 0 < value < math.inf:
-            raise ValueError(f"found {value:g}, allowed is a number above 0")
-    return values
-
-
-def quality_list(text: str) -> list[float]:
-    """Return the qualities of a comma-separated list, in order; raises what `naming` names."""
-    return sorted({_quality(word) for word in text.split(",")})
-
-
 Folder = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Of pictures.")]
 Files = Annotated[
     list[Path],
@@ -232,7 +185,7 @@ Quality = Annotated[
     typer.Option(
         "--quality",
         "-q",
-        parser=_quality,
+        parser=as_quality,
         metavar="1-100",
         help="1 (smallest file) to 100 (best picture).",
     ),

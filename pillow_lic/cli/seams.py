@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..header import MODEL_DEFAULT, SAMPLE
-from . import coders, files, measure, options
+from . import coders, files, lists, measure, options
+from .failures import Failures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,10 +115,10 @@ def command(
     Pictures must be larger than a tile. Writes seams.json.
     """
     with options.naming("--quality"):
-        qualities = options.quality_list(quality)
+        qualities = lists.qualities(quality)
     if tile % 64:
         raise typer.BadParameter(f"found {tile}, allowed are multiples of 64", param_hint="--tile")
-    failures = files.Failures()
+    failures = Failures()
     with failures.caught(), tempfile.TemporaryDirectory() as scratch:
         coder = coders.ours(model, tuple(qualities), device)
         with options.naming("--model"):

@@ -11,6 +11,8 @@ from PIL import ExifTags, Image
 
 from .. import _options, container
 from . import batch, files, options
+from .exif import orientation
+from .failures import Failures
 
 __all__ = ["command"]
 
@@ -36,7 +38,7 @@ def _turned(exif: bytes) -> dict[str, bytes]:
     """Return EXIF of nothing but how to turn the picture, if it is to be turned."""
     image = Image.new("L", (1, 1))
     image.info["exif"] = _options.EXIF_PREFIX + exif
-    turn = files.orientation(image)
+    turn = orientation(image)
     if turn == 1:
         return {}
     found = Image.Exif()
@@ -72,7 +74,7 @@ def command(
     Of EXIF stays how to turn the picture, if it is to be turned.
     """
     tags = _tags(keep or []) | (set() if drop_profile else {"i"})
-    failures = files.Failures()
+    failures = Failures()
     sources = files.expanded(failures, inputs, recursive=recursive)
     pairs = files.pairs(failures, sources, out, ".lic", skip_existing=skip_existing)
     batch.run(failures, pairs, partial(_strip, keep=tags, overwrite=overwrite), "stripping")

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import typer
 
-from . import files
+from .failures import Failures
 
 __all__ = ["Switch", "turn"]
 
@@ -29,7 +29,7 @@ class Switchable(Protocol):
 
 def turn(what: Switchable, how: Switch, place: Path) -> None:
     """Do it and say how things are now; ends with status 1 if it could not be done."""
-    failures = files.Failures()
+    failures = Failures()
     with failures.caught(place):
         if how is Switch.on:
             what.on(place)

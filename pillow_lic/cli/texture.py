@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import coders, files, measure, metrics, options, rivals, wavelets
+from . import coders, files, lists, measure, metrics, options, rivals, wavelets
 from .coders import Coder
+from .failures import Failures, missing_extra
 
 if TYPE_CHECKING:
     from .metrics import Pixels
@@ -171,16 +172,16 @@ def command(
     Writes texture.json and texture.png.
     """
     with options.naming("--quality"):
-        qualities = options.quality_list(quality)
-    failures = files.Failures()
+        qualities = lists.qualities(quality)
+    failures = Failures()
     with (
         failures.caught(),
-        files.missing_extra(),
+        missing_extra(),
         tempfile.TemporaryDirectory() as scratch,
     ):
         metrics.check_extra()
         with options.naming("--coders"):
-            found = _coders([name.strip() for name in names.split(",")], device)
+            found = _coders(lists.words(names), device)
         rows: list[Row] = []
         shown: list[Pixels] = []
         out.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from . import files, options
+from . import exif, files, options
+from .failures import Failures
 
 __all__ = ["command"]
 
@@ -35,7 +36,7 @@ def command(
     if Image.registered_extensions().get(target.suffix.lower(), "PNG") != "PNG":
         text = f"found {target}, allowed is a name that ends in .png or in no picture's suffix"
         raise typer.BadParameter(text, param_hint="OUT")
-    failures = files.Failures()
+    failures = Failures()
     with (
         failures.caught(source),
         files.atomic(target, overwrite) as path,
@@ -44,5 +45,5 @@ def command(
         image.draft(None, (size, size))
         # Pillow cannot reduce 16 bits by whole factors, as it does first where there is a gap.
         image.thumbnail((size, size), reducing_gap=None if image.mode == "I;16" else 2.0)
-        files.upright(image).save(path, "PNG")
+        exif.upright(image).save(path, "PNG")
     failures.exit()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from . import batch, files, options
+from .failures import Failures
 
 __all__ = ["command"]
 
@@ -73,7 +74,7 @@ def command(
         preview=preview,
         device=device,
     )
-    failures = files.Failures()
+    failures = Failures()
     sources = files.expanded(failures, inputs, recursive=recursive)
     pairs = files.pairs(failures, sources, out, ".lic", skip_existing=skip_existing)
     work = partial(_transcode, given=given, overwrite=overwrite)

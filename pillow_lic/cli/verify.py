@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from . import files, options
+from .failures import Failures
 
 __all__ = ["command"]
 
@@ -22,7 +23,7 @@ def command(
     """
     from ..LicImagePlugin import LicImageFile
 
-    failures = files.Failures()
+    failures = Failures()
     sources = files.expanded(failures, inputs, recursive=recursive)
     for source in sources:
         # Not through Image.open, which refuses huge images: checking needs none of their memory.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from . import errors
 from .levels import level_from_quality
+from .registry import model_id, model_name, names
 
 if TYPE_CHECKING:
     from .codec import Codec
@@ -52,13 +53,6 @@ def load(
     return load(name, device, fingerprint, tune)
 
 
-def names() -> list[str]:
-    """Return the names of all models, ordered by id."""
-    from .registry import names
-
-    return names()
-
-
 def installed() -> list[str]:
     """Return the names of the models that have weights here, ordered by id."""
     from .weights import installed
@@ -71,17 +65,3 @@ def tuned(name: str) -> list[str]:
     from .weights import installed
 
     return sorted({found.tune for found in installed(name)}, reverse=True)
-
-
-def model_id(name: str) -> int:
-    """Return the permanent id of a model; raises UnknownModel."""
-    from .registry import model_id
-
-    return model_id(name)
-
-
-def model_name(key: str | int) -> str:
-    """Return the name of a model from its name or id; raises UnknownModel."""
-    from .registry import model_name
-
-    return model_name(key)

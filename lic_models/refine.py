@@ -28,7 +28,7 @@ from .boxes import Box, boxes, grow, within
 from .device import roughly
 from .entropy import UNIT, estimate, nearest
 from .levels import lmbda
-from .tunes import PLAIN, TUNES, Distortion
+from .tunes import TUNES, Distortion
 
 __all__ = ["EFFORT_MAX", "NEAR", "refine"]
 
@@ -74,8 +74,8 @@ def refine(
     box: Box,
     level: int,
     effort: int,
-    tune: str = PLAIN,
-    trained: str = PLAIN,
+    tune: str,
+    trained: str,
 ) -> Latents:
     """Return better latents of one tile, or the same if none were found.
 

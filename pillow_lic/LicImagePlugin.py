@@ -15,7 +15,6 @@ from PIL import Image, ImageFile
 from PIL._util import DeferredError
 
 from . import _codec, _frames, _modes, _options, _preview, _writing, alpha, container
-from ._register import register
 from .errors import LicError
 from .header import worked
 
@@ -357,4 +356,3 @@ def _write(frames: Iterable[Image.Image], options: dict[str, Any], fp: IO[bytes]
 
 
 Image.register_decoder("lic", LicDecoder)
-register()

@@ -64,7 +64,7 @@ def effort(options: Mapping[str, Any]) -> int | None:
     return number
 
 
-def encoding(options: Mapping[str, Any], size: tuple[int, int], frames: int = 1) -> dict[str, Any]:
+def encoding(options: Mapping[str, Any], size: tuple[int, int], frames: int) -> dict[str, Any]:
     """Return what `_encode.encode` takes besides pixels and metadata."""
     on_tile = options.get("on_tile")
     if on_tile is not None and not callable(on_tile):

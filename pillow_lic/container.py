@@ -184,7 +184,7 @@ def read_preview(fp: IO[bytes]) -> bytes | None:
     return None
 
 
-def _expect(fp: IO[bytes], header: Header, tag: str, index: int = 0, found: str = "") -> bytes:
+def _expect(fp: IO[bytes], header: Header, tag: str, found: str, index: int = 0) -> bytes:
     name = f"part T {index + 1} of {header.tiles}" if tag == "T" else f"part {tag}"
     if not found:
         raise TruncatedError(f"image file is truncated: {name} is missing")
@@ -196,7 +196,7 @@ def _expect(fp: IO[bytes], header: Header, tag: str, index: int = 0, found: str 
 def _skip_part(fp: IO[bytes], header: Header, tag: str, index: int = 0) -> None:
     found = _read_tag(fp)
     if found != tag:
-        _expect(fp, header, tag, index, found)  # raises
+        _expect(fp, header, tag, found, index)  # raises
     length, _ = _read_length(fp, tag, _limit(header, tag, index))
     _pass(fp, length + CRC.size)
 
@@ -211,7 +211,7 @@ def _start(fp: IO[bytes], header: Header, *, skip: bool) -> tuple[dict[str, byte
             _add(metadata, tag, _read_whole(fp, tag, METADATA_MAX))
     if not header.sequence:
         return metadata, None
-    return metadata, Timing.unpack(_expect(fp, header, "F", found=_read_tag(fp)))
+    return metadata, Timing.unpack(_expect(fp, header, "F", _read_tag(fp)))
 
 
 def read_timing(fp: IO[bytes], header: Header) -> Timing | None:
@@ -232,14 +232,14 @@ def read_frame(fp: IO[bytes], header: Header, wanted: Collection[int] | None = N
 
     The others are None, and their checksums stay unchecked.
     """
-    alpha = _expect(fp, header, "A", found=_read_tag(fp)) if header.has_alpha else None
+    alpha = _expect(fp, header, "A", _read_tag(fp)) if header.has_alpha else None
     if wanted is None:
-        every = [_expect(fp, header, "T", i, _read_tag(fp)) for i in range(header.tiles)]
+        every = [_expect(fp, header, "T", _read_tag(fp), i) for i in range(header.tiles)]
         return Parts({}, alpha, every)
     some: dict[int, bytes] = {}
     for index in range(max(wanted) + 1):
         if index in wanted:
-            some[index] = _expect(fp, header, "T", index, _read_tag(fp))
+            some[index] = _expect(fp, header, "T", _read_tag(fp), index)
         else:
             _skip_part(fp, header, "T", index)
     return Parts({}, alpha, _Some(header.tiles, some))

@@ -110,7 +110,7 @@ def command(
         device=device,
     )
     failures = Failures()
-    sources = files.expanded(failures, inputs, files.pictures(), recursive)
+    sources = files.expanded(failures, inputs, files.pictures(), recursive=recursive)
     pairs = files.pairs(failures, sources, out, ".lic", skip_existing=skip_existing)
     alone = len(pairs) == 1
     work = partial(_encode, given=given, keep=keep_metadata, overwrite=overwrite, alone=alone)

@@ -45,7 +45,8 @@ def expanded(
     failures: Failures,
     sources: Sequence[Path],
     suffixes: Container[str] = (LIC,),
-    recursive: bool = False,
+    *,
+    recursive: bool,
 ) -> dict[Path, Path]:
     """Return the sources, for a folder the files in it (or also below) of these suffixes.
 
@@ -72,7 +73,7 @@ def pairs(
     out: Path | None,
     suffix: str,
     *,
-    skip_existing: bool = False,
+    skip_existing: bool,
 ) -> list[tuple[Path, Path]]:
     """Return pairs of source, as `expanded` finds them, and target.
 

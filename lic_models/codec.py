@@ -266,6 +266,8 @@ class Codec:
 
         Raises ValueError if an argument is out of its range.
         """
+        if not isinstance(x, Tensor):
+            raise ValueError(f"x: found {type(x).__name__}, allowed is a tensor")
         if x.dim() == 4 and x.shape[0] == 1:
             x = x[0]
         level = level_from_quality(quality)

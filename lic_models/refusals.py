@@ -18,4 +18,5 @@ def refusing(name: str | None = None) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, WeightsNotFound) as error:
-        raise typer.BadParameter(str(error), param_hint=name) from error
+        text = str(error).removeprefix(f"{name}: ")
+        raise typer.BadParameter(text, param_hint=name) from error

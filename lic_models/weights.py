@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -33,6 +34,7 @@ from .tunes import PLAIN
 __all__ = ["Found", "export", "find", "fingerprint", "installed", "load", "shorten", "thaw"]
 
 FINGERPRINT = 8  # bytes
+SEARCHED = "LIC_WEIGHTS_PATH"
 PRECISE = (".log", ".rows")  # float parameters kept in float32
 CARRYING = ".convs.", 4  # strided ones, whose rounding is in every pixel: digits they keep more
 KINDS = {"weight": torch.int16, "bias": torch.int32, "shift": torch.uint8}
@@ -74,7 +76,10 @@ def fingerprint(model: str, config: str, tensors: dict[str, Tensor]) -> bytes:
 
 def folders() -> list[Path]:
     """Folders searched: those of LIC_WEIGHTS_PATH, then the package's own."""
-    extra = [Path(p) for p in os.environ.get("LIC_WEIGHTS_PATH", "").split(os.pathsep) if p]
+    extra = [Path(p) for p in os.environ.get(SEARCHED, "").split(os.pathsep) if p]
+    for folder in extra:
+        if not folder.is_dir():  # a slip of the pen would code with other weights
+            warnings.warn(f"{SEARCHED}: found no folder {str(folder)!r}", stacklevel=2)
     return [*extra, Path(str(resources.files(__package__).joinpath("weights")))]
 
 

@@ -87,8 +87,11 @@ def read(source: Source, *, device: str = "auto", region: Box | None = None) -> 
 def decode(files: Sequence[LicFile], device: str = "auto") -> list[Tensor]:
     """Return the pixels of several files, as `read` does; equal sizes share a synthesis.
 
-    Raises as `read` does.
+    Raises as `read` does, and ValueError for what is no LicFile.
     """
+    for each in files:
+        if not isinstance(each, LicFile):
+            raise ValueError(f"files: found {type(each).__name__}, allowed are LicFile")
     groups: dict[tuple[int, bytes], list[int]] = {}
     for at, (header, _) in enumerate(files):
         whole = 0, 0, header.width, header.height

@@ -42,6 +42,11 @@ def copied(source: Path, target: Path) -> str:
     return f"{target.name} {os.environ.get(batch.THREADS)} {os.getpid()}"
 
 
+def interrupted(source: Path, target: Path) -> str:
+    os.kill(os.getpid(), signal.SIGINT)
+    return copied(source, target)
+
+
 def ended(source: Path, target: Path) -> str:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
@@ -87,6 +92,17 @@ def test_a_process_that_is_ended(
     batch.run(failures, pairs, ended, "ending", jobs=2)
     assert failures.count == 1
     assert "fewer jobs" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes cannot signal themselves there")
+def test_who_ignores_interrupts_goes_on(pairs: list[tuple[Path, Path]]) -> None:
+    """As commands do that a script runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        batch.run(Failures(), pairs, interrupted, "copying", jobs=2)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [target.is_file() for _, target in pairs] == [True, False, True, True]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs groups of processes")

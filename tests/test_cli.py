@@ -118,6 +118,33 @@ def test_streams_are_no_names(png: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert names(tmp_path) == {"one.png"}
 
 
+def test_paths_that_are_none(png: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell makes an empty name of a variable that is not set."""
+    monkeypatch.chdir(tmp_path)
+    for words in (
+        ("encode", "", *TINY),
+        ("decode", "", "-o", tmp_path),
+        ("thumbnail", "", tmp_path / "a.png"),
+        ("bench", tmp_path, "-o", ""),
+    ):
+        assert "found an empty name" in run(*words, code=2).output
+    assert "which is a file" in run("bench", tmp_path, "-o", png, code=2).output
+    assert names(tmp_path) == {"one.png"}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a full disk")
+def test_where_output_goes_may_be_full(coded: Path) -> None:
+    """Which is no fault of the files."""
+    for words in (("verify",), ("info",), ("info", "--json")):
+        with open("/dev/full", "w") as full:
+            found = subprocess.run(
+                [sys.executable, "-m", "pillow_lic", *words, str(coded)],
+                stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
+        assert found.returncode == 1
+        assert found.stderr.splitlines()[0] == "lic: [Errno 28] No space left on device"
+
+
 def test_who_reads_along_may_go(coded: Path) -> None:
     """Which is no fault of the files; the status is that of what SIGPIPE ends."""
     for command in ("verify", "info"):  # which print by themselves and through rich

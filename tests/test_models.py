@@ -453,6 +453,9 @@ def test_weights_path_adds_folders(tmp_path, monkeypatch: pytest.MonkeyPatch):
     newer.write_bytes(found.path.read_bytes())
     monkeypatch.setenv("LIC_WEIGHTS_PATH", str(tmp_path))
     assert weights.find("tiny").path == newer
+    monkeypatch.setenv("LIC_WEIGHTS_PATH", str(tmp_path / "tpyo"))
+    with pytest.warns(UserWarning, match="LIC_WEIGHTS_PATH: found no folder .*tpyo"):
+        assert weights.find("tiny").path == found.path
 
 
 @pytest.mark.parametrize("quality", [0, 101, "high", float("nan"), True, None, 0.5])

@@ -272,6 +272,7 @@ def test_commands(tmp_path: Path):
         assert (image.n_frames, image.info["loop"], image.info["duration"]) == (3, 4, 40)
     found = run("info", tmp_path / "a.lic", "--json").output
     assert '"frames": 3' in found
+    assert "3, 40 to 60 ms each, played 4 times" in run("info", tmp_path / "a.lic").output
     run("verify", tmp_path / "a.lic")
     run("decode", tmp_path / "a.lic", "-o", tmp_path / "b.webp")
     with Image.open(tmp_path / "b.webp") as image:

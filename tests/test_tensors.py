@@ -155,6 +155,8 @@ def test_errors(tmp_path: Path):
         tensors.read(io.BytesIO(data[:-1]))
     with pytest.raises(errors.FormatError, match="signature"):
         tensors.read(io.BytesIO(b"x" * 40))
+    with pytest.raises(ValueError, match="files: found BytesIO, allowed are LicFile"):
+        tensors.decode([io.BytesIO(data)])  # type: ignore[list-item]
     for region in ((0, 0, 71, 1), ()):
         with pytest.raises(ValueError, match="region"):
             tensors.read(io.BytesIO(data), region=region)  # type: ignore[arg-type]

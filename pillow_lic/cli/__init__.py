@@ -80,3 +80,5 @@ def main() -> None:
         if isinstance(end.__context__, BrokenPipeError):
             sys.exit(128 + _SIGPIPE)
         raise
+    except OSError as error:  # what files do is told with their names: this is where output goes
+        sys.exit(f"lic: {error}")

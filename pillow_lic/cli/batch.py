@@ -41,8 +41,11 @@ def run(failures: Failures, pairs: Sequence[Pair], work: Work, doing: str, jobs:
     """
     try:
         for (source, _), result in progress.each(_results(pairs, work, jobs), len(pairs), doing):
+            told = None
             with failures.caught(source):
-                typer.echo(result())
+                told = result()
+            if told is not None:  # a full disk where output goes is no fault of the source
+                typer.echo(told)
     except BrokenExecutor:
         reason = "a process was ended, for want of memory perhaps: fewer jobs take less"
         failures.add(f"{reason}, and --skip-existing goes on from here")
@@ -55,6 +58,8 @@ def _results(pairs: Sequence[Pair], work: Work, jobs: int) -> Iterator[Result]:
         yield from ((pair, partial(work, *pair)) for pair in pairs)
         return
     threads = max(1, _cores() // jobs)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # else whoever began this wants none
+        work = partial(_interruptible, work)
     waiting = deque(pairs)
     running: dict[Future[str], Pair] = {}
     # A forked process would lack the threads of whoever imported torch already.
@@ -62,7 +67,7 @@ def _results(pairs: Sequence[Pair], work: Work, jobs: int) -> Iterator[Result]:
         while waiting or running:
             while waiting and len(running) < jobs:  # what is submitted cannot be called back
                 pair = waiting.popleft()
-                running[pool.submit(_interruptible, work, *pair)] = pair
+                running[pool.submit(work, *pair)] = pair
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 yield running.pop(future), future.result
 

@@ -106,6 +106,10 @@ def _show(found: dict[str, Any]) -> None:
         "bytes": f"{found['bytes']:,} ({found['bpp']:.3f} bits per pixel)",
         "overhead": f"{found['overhead_bytes']} bytes of container",
     }
+    if times := found["durations_ms"]:
+        lasts = f"{min(times)}" if len(set(times)) == 1 else f"{min(times)} to {max(times)}"
+        often = f"{found['loop']} times" if found["loop"] else "for ever"
+        lines["frames"] = f"{found['frames']}, {lasts} ms each, played {often}"
     console = Console(highlight=False, emoji=False)
     console.print(found["file"], markup=False, soft_wrap=True)
     for name, value in lines.items():
@@ -124,20 +128,24 @@ def command(
     inputs: options.Files,
     recursive: options.Recursive = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON: a list with one object per file.")
+        bool, typer.Option("--json", help="Print JSON: a list with one object per readable header.")
     ] = False,
 ) -> None:
     """Show what .lic files say of themselves and where their bytes went."""
     failures = Failures()
     sources = files.expanded(failures, inputs, recursive=recursive)
-    reports = []
+    reports: list[dict[str, Any]] = []
     for source in sources:
+        found = None
         with failures.caught(source):
-            reports.append(found := report(source))
-            if not as_json:
-                _show(found)
-            if found["problem"]:
-                raise LicError(found["problem"])
+            found = report(source)
+        if found is None:
+            continue
+        reports.append(found)
+        if not as_json:
+            _show(found)
+        if found["problem"]:
+            failures.add(f"{source}: {found['problem']}")
     if as_json:
         typer.echo(json.dumps(reports, indent=2))
     failures.exit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,10 +31,10 @@ __all__ = [
     "TargetSize",
     "Tile",
     "Tune",
+    "as_path",
     "as_quality",
     "given",
     "naming",
-    "no_stream",
 ]
 
 
@@ -88,13 +89,23 @@ def _preview(given: int) -> int:
     return _preview.edge_of(given)
 
 
-def no_stream(given: Path | list[Path] | None) -> Path | list[Path] | None:
-    """Return paths, none of which may be what other programs take for a stream."""
-    if Path("-") in (given if isinstance(given, list) else [given]):
+def as_path(given: object) -> Path:
+    """Return a path, which may not be what others take for a stream, nor a variable's lack."""
+    text = str(given)
+    if text == "-":
         raise typer.BadParameter(
             "found -, allowed are names: standard input and output are not supported"
         )
-    return given
+    if not text:  # Path would make the current folder of it
+        raise typer.BadParameter("found an empty name, allowed are names")
+    return Path(text)
+
+
+def _as_folder(given: object) -> Path:
+    path = as_path(given)
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise typer.BadParameter(f"found {path}, which is a file, allowed is a folder")
+    return path
 
 
 def _model(given: str) -> str:
@@ -141,8 +152,7 @@ Files = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILE",
-        readable=False,  # each is told of in its turn
-        callback=no_stream,
+        parser=as_path,
         help=".lic files, or folders of them.",
     ),
 ]
@@ -150,21 +160,21 @@ Pictures = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILE",
-        readable=False,
-        callback=no_stream,
+        parser=as_path,
         help="Pictures, or folders of them.",
     ),
 ]
 Out = Annotated[
     Path,
-    typer.Option("--out", "-o", file_okay=False, callback=no_stream, help="Folder for results."),
+    typer.Option("--out", "-o", parser=_as_folder, metavar="PATH", help="Folder for results."),
 ]
 Target = Annotated[
     Path | None,
     typer.Option(
         "--out",
         "-o",
-        callback=no_stream,
+        parser=as_path,
+        metavar="PATH",
         help="A file, or a directory (for several, or without suffix).",
     ),
 ]

@@ -15,13 +15,11 @@ __all__ = ["command"]
 
 def command(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", callback=options.no_stream, help="A .lic file.")
+        Path, typer.Argument(metavar="IN", parser=options.as_path, help="A .lic file.")
     ],
     target: Annotated[
         Path,
-        typer.Argument(
-            metavar="OUT", callback=options.no_stream, help="The picture to write, as PNG."
-        ),
+        typer.Argument(metavar="OUT", parser=options.as_path, help="The picture to write, as PNG."),
     ],
     size: Annotated[int, typer.Option(min=1, max=4096, help="Longest side in pixels.")] = 256,
     device: options.Device = "auto",

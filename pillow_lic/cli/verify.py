@@ -27,8 +27,10 @@ def command(
     sources = files.expanded(failures, inputs, recursive=recursive)
     for source in sources:
         # Not through Image.open, which refuses huge images: checking needs none of their memory.
+        sound = False
         with failures.caught(source), LicImageFile(source) as image:
             image.verify()
-            if not quiet:
-                typer.echo(f"{source}: ok")
+            sound = True
+        if sound and not quiet:
+            typer.echo(f"{source}: ok")
     failures.exit()

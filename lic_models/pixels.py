@@ -46,7 +46,7 @@ def real(x: Tensor) -> Tensor:
 
 def whole(x: Tensor, depth: int) -> Tensor:
     """Return real samples, changed in place, as whole numbers of 8 bits, uint8, or 16, int32."""
-    x = x.clamp_(0, 1).mul_(2**depth - 1).round_()
+    x = x.nan_to_num_(0).clamp_(0, 1).mul_(2**depth - 1).round_()  # hostile latents overflow
     return x.to(torch.uint8 if depth == 8 else torch.int32)
 
 

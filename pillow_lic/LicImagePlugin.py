@@ -182,7 +182,10 @@ class LicImageFile(ImageFile.ImageFile):
             return False
         if ImageFile.LOAD_TRUNCATED_IMAGES:  # what is lost is found out by reading all
             return False
-        return _options.fits(region, self.size) and 2 * len(whole.near(region)) < whole.tiles
+        if not _options.fits(region, self.size):
+            return False
+        _options.check_size(region)  # before its tiles are listed
+        return 2 * len(whole.near(region)) < whole.tiles
 
     def _part(self, region: Box) -> Image.Image:
         assert self.header is not None
@@ -238,7 +241,7 @@ class LicImageFile(ImageFile.ImageFile):
     def _read_parts(self) -> None:
         """Read and check all parts before Pillow allocates pixels for what the header claims."""
         if self._region is None and worked(self.size) != self.size:  # Pillow has seen the size
-            Image._decompression_bomb_check(worked(self.size))
+            _options.check_size((0, 0, *self.size))
         if self._region is None or ImageFile.LOAD_TRUNCATED_IMAGES:
             parts = self._whole()
         else:

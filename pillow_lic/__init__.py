@@ -32,6 +32,7 @@ def open(
     """
     from PIL import Image
 
+    from . import _options
     from .LicImagePlugin import LicImageFile
 
     if region is None:
@@ -44,7 +45,7 @@ def open(
         image = LicImageFile(fp)
         try:
             image.select(region)
-            Image._decompression_bomb_check(image.size)
+            _options.check_size((0, 0, *image.size))
         except BaseException:
             if image._exclusive_fp:  # a caller's own stream stays open
                 image.close()

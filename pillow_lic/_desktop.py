@@ -40,7 +40,8 @@ def data_folder() -> Path:
 
 def _thumbnailer() -> str:
     python = shlex.quote(sys.executable).replace("%", "%%")
-    command = f"{python} -m pillow_lic thumbnail --overwrite --size %s %i %o"
+    safe = "-P " if sys.version_info >= (3, 11) else ""  # nothing from the folder it runs in
+    command = f"{python} {safe}-m pillow_lic thumbnail --overwrite --size %s %i %o"
     where = sys.executable  # a path as it is, while Exec is a command line
     return f"[Thumbnailer Entry]\nTryExec={where}\nExec={command}\nMimeType=image/x-lic;\n"
 

@@ -102,11 +102,13 @@ def inside(region: object, size: tuple[int, int]) -> Box:
     return left, upper, right, lower
 
 
-def check_size(region: Box, size: tuple[int, int], frames: int = 1) -> None:
-    """Apply Pillow's limit on decompression bombs to what images, or regions of them, take."""
+def check_size(region: Box, frames: int = 1) -> None:
+    """Apply Pillow's limit on decompression bombs to the work that images, or parts of them, are.
+
+    `region`: left, upper, right, lower.
+    """
     left, upper, right, lower = region
-    box = right - left, lower - upper
-    width, height = worked(size) if box == size else box
+    width, height = worked((right - left, lower - upper))
     Image._decompression_bomb_check((width, height * frames))
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import re
 from typing import NamedTuple
 
 from .errors import FormatError
-from .header import pack_varint, read_varint
+from .header import pack_varint, unpack_varint
 
 __all__ = ["FRAMES_MAX", "TIME_MAX", "TIMING_MAX", "Timing"]
 
@@ -25,12 +24,12 @@ class Timing(NamedTuple):
 
     def pack(self) -> bytes:
         """Return the data of part F; ValueError for a number out of range."""
-        numbers = {"loop": self.loop, "frames": len(self.durations)}
-        for name, number in (*numbers.items(), *(("duration", each) for each in self.durations)):
-            limit = FRAMES_MAX if name == "frames" else TIME_MAX
-            if not (name == "frames") <= number <= limit:
-                raise ValueError(f"{name}: found {number}, allowed are up to {limit}")
-        return b"".join(map(pack_varint, (*numbers.values(), *self.durations)))
+        count = len(self.durations)
+        _within("loop", self.loop, 0, TIME_MAX)
+        _within("frames", count, 1, FRAMES_MAX)
+        for each in self.durations:
+            _within("duration", each, 0, TIME_MAX)
+        return b"".join(map(pack_varint, (self.loop, count, *self.durations)))
 
     @classmethod
     def unpack(cls, data: bytes) -> Timing:
@@ -40,7 +39,7 @@ class Timing(NamedTuple):
             found = f"found {len(each)} whole numbers in {len(data)} bytes"
             raise FormatError(f"part F: {found}, allowed are 3 or more and nothing beside")
         # There may be a million: what is alike is read once.
-        known = {raw: read_varint(io.BytesIO(raw), "part F")[0] for raw in set(each)}
+        known = {raw: unpack_varint(raw, "part F") for raw in set(each)}
         loop, count, *durations = map(known.__getitem__, each)
         if not 1 <= count <= FRAMES_MAX or count != len(durations):
             raise FormatError(
@@ -49,3 +48,8 @@ class Timing(NamedTuple):
         if max(loop, *durations) > TIME_MAX:
             raise FormatError(f"part F: found {max(loop, *durations)}, allowed is to {TIME_MAX}")
         return cls(loop, tuple(durations))
+
+
+def _within(name: str, number: int, low: int, high: int) -> None:
+    if not low <= number <= high:
+        raise ValueError(f"{name}: found {number}, allowed is {low} to {high}")

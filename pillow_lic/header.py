@@ -184,9 +184,17 @@ def read_varint(fp: IO[bytes], what: str) -> tuple[int, bytes]:
         if len(raw) == 5:
             raise FormatError(f"{what}: found a number of more than 5 bytes, allowed are 1 to 5")
         raw += read_exactly(fp, 1, what)
+    return unpack_varint(raw, what), raw
+
+
+def unpack_varint(raw: bytes, what: str) -> int:
+    """Return the number that whole bytes stand for; FormatError if fewer would do."""
     if len(raw) > 1 and raw[-1] == 0:
         raise FormatError(f"{what}: found {raw.hex(' ')}, allowed is only the shortest form")
-    return sum((digit & 0x7F) << 7 * i for i, digit in enumerate(raw)), raw
+    value = 0
+    for digit in reversed(raw):
+        value = value << 7 | digit & 0x7F
+    return value
 
 
 def read_header(fp: IO[bytes]) -> Header:

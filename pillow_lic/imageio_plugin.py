@@ -61,7 +61,7 @@ class LicPlugin(PluginV3):
         cpu, cuda, ...
         """
         if index is ... or (index is None and self._timing):
-            _options.check_size(*self._where(region), self._count)
+            _options.check_size(self._where(region), self._count)
             return np.stack(list(self.iter(region=region, device=device)))
         return next(self._from(self._frame(index), region, device))
 
@@ -74,8 +74,8 @@ class LicPlugin(PluginV3):
     def _from(self, frame: int, region: object, device: str) -> Iterator[Any]:
         """Yield images from a frame on; other readers may move the file in between."""
         head, file = self._header, self._file
-        box, size = self._where(region)
-        _options.check_size(box, size)
+        box = self._where(region)
+        _options.check_size(box)
         file.seek(self._start)
         if frame or region is not None:
             every = self._parts(frame, None if region is None else head.near(box))
@@ -89,10 +89,10 @@ class LicPlugin(PluginV3):
             yield found[..., 0] if found.shape[2] == 1 else found
             file.seek(here)
 
-    def _where(self, region: object) -> tuple[Box, tuple[int, int]]:
-        """Return what a region asks for, and the size of the whole."""
+    def _where(self, region: object) -> Box:
+        """Return what a region asks for, or where the whole is."""
         size = self._header.width, self._header.height
-        return ((0, 0, *size) if region is None else _options.inside(region, size)), size
+        return (0, 0, *size) if region is None else _options.inside(region, size)
 
     def _parts(self, frame: int, wanted: Collection[int] | None) -> Iterator[container.Parts]:
         """Read frames from one on, or some tiles of them, and leave the rest unchecked."""

@@ -79,7 +79,7 @@ def read(source: Source, *, device: str = "auto", region: Box | None = None) -> 
         left, upper, right, lower = (
             (0, 0, *size) if region is None else _options.inside(region, size)
         )
-        _options.check_size((left, upper, right, lower), size)
+        _options.check_size((left, upper, right, lower))
         rgb = codec.decode_tensor(_codec.coded(header, parts), (upper, left, lower, right))
         return _channels(rgb, header, parts, (left, upper, right, lower))
 
@@ -94,8 +94,7 @@ def decode(files: Sequence[LicFile], device: str = "auto") -> list[Tensor]:
             raise ValueError(f"files: found {type(each).__name__}, allowed are LicFile")
     groups: dict[tuple[int, bytes], list[int]] = {}
     for at, (header, _) in enumerate(files):
-        whole = 0, 0, header.width, header.height
-        _options.check_size(whole, whole[2:])
+        _options.check_size((0, 0, header.width, header.height))
         groups.setdefault((header.model, header.fingerprint), []).append(at)
     out: dict[int, Tensor] = {}
     with _codec.translated("decoding"):

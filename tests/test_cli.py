@@ -173,6 +173,41 @@ def test_devices_and_links_stay_what_they_are(png: Path, tmp_path: Path) -> None
     run("encode", png, *TINY, "-o", link, "--overwrite")
     assert link.is_symlink()
     assert (tmp_path / "to.lic").read_bytes().startswith(b"\x8aLIC")
+    (tmp_path / "to.lic").unlink()
+    assert "exists" in run("encode", png, *TINY, "-o", link, code=1).stderr
+    assert names(tmp_path) == {"one.png", "link.lic"}
+
+
+def test_what_other_formats_cannot_hold(tmp_path: Path) -> None:
+    """Of several files one that Pillow's savers stumble over does not stop the others."""
+    long = lic(save_all=True, append_images=[picture()], duration=2**31 - 1)
+    orientation = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x04\0\0\0\x01\xff\xff\xff\xff\0\0\0\0"
+    number = b"MM\0*\0\0\0\x08\0\x01\x01\x0e\0\x0c\0\0\0\x01\0\0\0\x1a\0\0\0\0" + bytes(8)
+    for suffix, data in (
+        ("gif", long),
+        ("avif", lic(exif=orientation)),
+        ("tiff", lic(exif=number)),
+    ):
+        (tmp_path / "a.lic").write_bytes(data)
+        (tmp_path / "b.lic").write_bytes(lic())
+        words = tmp_path / "a.lic", tmp_path / "b.lic", "-f", suffix, "--overwrite"
+        found = run("decode", *words, code=1)
+        assert len(found.stderr.splitlines()) == 1
+        assert f"a.{suffix}: cannot be written" in found.stderr
+        assert (tmp_path / f"b.{suffix}").is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such names")
+def test_names_that_steer_a_terminal(coded: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "evil\n\x1b[2Jx.lic"
+    bad.write_bytes(coded.read_bytes())
+    for command in ("verify", "info", "decode", "strip"):
+        options = ("-o", tmp_path / "folder") if command == "strip" else ()
+        found = run(command, bad, *options).output
+        assert r"evil\n\x1b[2Jx.lic" in found.replace(".png", ".lic")
+        assert "\x1b" not in found
+    bad.write_bytes(b"")
+    assert len(run("verify", bad, code=1).stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("error", [SyntaxError, RuntimeError, EOFError, KeyError, struct.error])

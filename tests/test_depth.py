@@ -14,6 +14,7 @@ from PIL import Image
 from samples import lic, opened
 from specification import WEIGHTS, second
 
+from lic_models import pixels
 from pillow_lic import _codec, _writing, container, errors, tensors
 
 reference, synthesis = second(), second("synthesis")
@@ -139,3 +140,11 @@ def test_rate_control_and_previews():
     assert image.draft(None, (32, 32)) is not None
     small = max(image.size)
     assert 32 <= small <= 64
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_what_overflows_is_a_sample_too(depth: int):
+    """Latents that no picture has can make the synthesis of models with GDN give no number."""
+    white = 2**depth - 1
+    x = torch.tensor([float("nan"), float("inf"), -float("inf"), -0.1, 1.1, 0.25])
+    assert pixels.whole(x, depth).tolist() == [0, white, 0, 0, white, round(white / 4)]

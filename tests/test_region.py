@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import IO
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
@@ -16,7 +17,7 @@ import lic_models
 import pillow_lic
 from lic_models import registry
 from lic_models.transforms import Transforms
-from pillow_lic import _options, container, errors, header
+from pillow_lic import _options, container, errors, header, tensors
 
 
 @pytest.fixture(scope="module", params=[("RGB", 64), ("LA", 128), ("RGBA", 0)])
@@ -121,7 +122,7 @@ def test_missing_tiles_of_a_region_are_grey_on_request(monkeypatch: pytest.Monke
 
 
 def test_the_bomb_check_is_for_the_region(path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 64)
     with pytest.raises(Image.DecompressionBombError):
         Image.open(path)
     with pillow_lic.open(path, region=(0, 0, 30, 30)) as part:
@@ -180,6 +181,16 @@ def test_a_line_of_pixels_is_as_much_as_64():
         patch.setattr(Image, "MAX_IMAGE_PIXELS", 300 * 64 // 2 - 1)
         with pytest.raises(Image.DecompressionBombError):
             opened(data).load()
+        with pytest.raises(Image.DecompressionBombError):
+            pillow_lic.open(io.BytesIO(data), region=(0, 0, 1, 300))
+        with pytest.raises(Image.DecompressionBombError):
+            tensors.read(io.BytesIO(data), region=(0, 0, 1, 300))
+        with pytest.raises(Image.DecompressionBombError):
+            iio.imread(data, extension=".lic", region=(0, 0, 1, 300))
+        tiled = lic(picture("RGB", (1, 900)), tile=64)
+        with pytest.raises(Image.DecompressionBombError):
+            opened(tiled).crop((0, 0, 1, 300))
+        opened(tiled).crop((0, 0, 1, 100))
     with pytest.raises(ValueError, match="tile: found 64x2097152 pixels"):
         HEADER._replace(width=1, height=1 << 21).pack()
     assert _options.tile_edge({}, (1, 32768)) == 0

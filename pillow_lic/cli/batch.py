@@ -19,9 +19,7 @@ from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
-import typer
-
-from . import process, progress
+from . import lines, process, progress
 from .failures import Failures
 
 __all__ = ["run"]
@@ -45,7 +43,7 @@ def run(failures: Failures, pairs: Sequence[Pair], work: Work, doing: str, jobs:
             with failures.caught(source):
                 told = result()
             if told is not None:  # a full disk where output goes is no fault of the source
-                typer.echo(told)
+                lines.say(told)
     except BrokenExecutor:
         reason = "a process was ended, for want of memory perhaps: fewer jobs take less"
         failures.add(f"{reason}, and --skip-existing goes on from here")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import _modes
-from . import batch, exif, files, options, progress
+from . import batch, exif, files, lines, options, progress
 from .failures import Failures, expected
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _decode(
         if image.is_animated and format_ in Image.SAVE_ALL:
             extra |= {"save_all": True, **_times(image, format_)}
         elif image.is_animated:
-            typer.echo(f"lic: {source}: took the first of {image.n_frames} pictures", err=True)
+            lines.say(f"lic: {source}: took the first of {image.n_frames} pictures", err=True)
         # Whoever drops the orientation tag must do what it says.
         turned = exif.orientation(image) > 1 and not (keep and format_ in _WITH_EXIF)
         narrow = image.mode == "I;16" and format_ not in _WITH_16_BITS

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import _frames, _options, _rate
-from . import batch, exif, files, options, progress
+from . import batch, exif, files, lines, options, progress
 from .failures import Failures, expected
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _encode(
         with expected(source, "read"):
             frames = getattr(opened, "n_frames", 1)
             if frames > 1 and opened.format not in _MOVING:
-                typer.echo(f"lic: {source}: took the first of {frames} pictures", err=True)
+                lines.say(f"lic: {source}: took the first of {frames} pictures", err=True)
                 frames = 1
             opened.load()
             extra = exif.metadata_of(opened) if keep else {}

@@ -11,10 +11,23 @@ from pathlib import Path
 import typer
 from PIL import Image
 
+from . import lines
+
 __all__ = ["DAMAGE", "Failures", "expected", "missing_extra"]
 
 # What Pillow's plugins let through, each in its own way, for damaged pictures.
-DAMAGE = (SyntaxError, RuntimeError, EOFError, LookupError, TypeError, struct.error, zlib.error)
+DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    struct.error,
+    zlib.error,
+)
 
 
 class Failures:
@@ -46,7 +59,7 @@ class Failures:
     def add(self, text: object) -> None:
         """Report a failure, by a text or as an error words it."""
         self.count += 1
-        typer.echo(f"lic: {text}", err=True)
+        lines.say(f"lic: {text}", err=True)
 
     def exit(self) -> None:
         """End the command with status 1 if anything failed."""

@@ -123,7 +123,7 @@ def refuse_existing(target: Path, overwrite: bool) -> None:
     folder = Path(os.path.realpath(target)).parent  # where a link leads
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise PermissionError(f"{folder}: found no folder that can be written to")
-    if target.exists() and not overwrite:
+    if os.path.lexists(target) and not overwrite:  # a link that leads nowhere is something, too
         raise FileExistsError(f"{target}: exists; pass --overwrite to replace it")
 
 

@@ -11,7 +11,7 @@ import typer
 from .. import container
 from ..errors import LicError
 from ..header import CRC, VERSION, pack_varint
-from . import files, options
+from . import files, lines, options
 from .failures import Failures
 
 __all__ = ["command", "report"]
@@ -98,7 +98,7 @@ def _show(found: dict[str, Any]) -> None:
     from rich.table import Table
 
     cut = f"{found['tiles']} of {found['tile']} x {found['tile']}" if found["tile"] else "one"
-    lines = {
+    shown = {
         "size": f"{found['width']} x {found['height']} {found['mode']}, {found['bit_depth']} bits",
         "model": f"{found['model']} (id {found['model_id']}), weights {found['fingerprint']}",
         "quality": f"{found['quality']:g}",
@@ -109,10 +109,10 @@ def _show(found: dict[str, Any]) -> None:
     if times := found["durations_ms"]:
         lasts = f"{min(times)}" if len(set(times)) == 1 else f"{min(times)} to {max(times)}"
         often = f"{found['loop']} times" if found["loop"] else "for ever"
-        lines["frames"] = f"{found['frames']}, {lasts} ms each, played {often}"
+        shown["frames"] = f"{found['frames']}, {lasts} ms each, played {often}"
     console = Console(highlight=False, emoji=False)
-    console.print(found["file"], markup=False, soft_wrap=True)
-    for name, value in lines.items():
+    console.print(lines.printable(found["file"]), markup=False, soft_wrap=True)
+    for name, value in shown.items():
         console.print(f"  {name:9} {value}", markup=False, soft_wrap=True)
     table = Table("part", "tag")
     for title in ("count", "bytes", "share"):

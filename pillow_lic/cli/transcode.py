@@ -13,16 +13,14 @@ __all__ = ["command"]
 
 
 def _transcode(source: Path, target: Path, given: dict[str, Any], overwrite: bool) -> str:
-    from PIL import Image
-
-    from .. import _codec, _rate, _writing, container
+    from .. import _codec, _options, _rate, _writing, container
 
     device = given["device"]
     with files.atomic(target, overwrite) as path:
         before = source.stat().st_size
         with source.open("rb") as fp:
             header = container.read_header(fp)
-            Image._decompression_bomb_check((header.width, header.height))
+            _options.check_size((0, 0, header.width, header.height))
             found = list(container.read_frames(fp, header))
         frames = [_codec.decode(header, parts, device) for parts in found]
         codec = _codec.codec_of(header, device)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import files, options
+from . import files, lines, options
 from .failures import Failures
 
 __all__ = ["command"]
@@ -32,5 +32,5 @@ def command(
             image.verify()
             sound = True
         if sound and not quiet:
-            typer.echo(f"{source}: ok")
+            lines.say(f"{source}: ok")
     failures.exit()

@@ -221,7 +221,8 @@ def pixels(decoded: Decoded, frame: int = 0) -> npt.NDArray[Any]:
     full = Synthesis(model, header.level)(model.name, latent)
     white = np.float32(2**header.depth - 1)
     kind = np.dtype(f"u{header.depth // 8}")
-    image = np.rint(np.clip(full[:, : header.height, : header.width], 0, 1) * white)
+    image = np.nan_to_num(full[:, : header.height, : header.width])
+    image = np.rint(np.clip(image, 0, 1) * white)
     colour: npt.NDArray[Any] = image.astype(kind).transpose(1, 2, 0)
     if header.mode in ("L", "LA"):
         colour = ((colour.sum(2, dtype=np.int64, keepdims=True) + 1) // 3).astype(kind)

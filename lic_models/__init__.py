@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from . import errors
 from .levels import level_from_quality
 from .registry import model_id, model_name, names
+from .tunes import PLAIN
 
 if TYPE_CHECKING:
     from .codec import Codec
@@ -34,7 +35,7 @@ def load(
     name: str | int,
     device: str = "auto",
     fingerprint: bytes | None = None,
-    tune: str = "psnr",
+    tune: str = PLAIN,
 ) -> Codec:
     """Return a codec: the model of that name or id, with its newest or the named weights.
 

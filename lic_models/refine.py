@@ -26,9 +26,9 @@ from torch import Tensor
 from .base import Latents, Model
 from .boxes import Box, boxes, grow, within
 from .device import roughly
+from .distortions import TUNES, Distortion
 from .entropy import UNIT, estimate, nearest
 from .levels import lmbda
-from .tunes import TUNES, Distortion
 
 __all__ = ["EFFORT_MAX", "NEAR", "refine"]
 

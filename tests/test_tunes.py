@@ -15,10 +15,10 @@ from samples import distance, lic, opened, photo, picture, split
 
 import lic_models
 from lic_models import registry, weights
+from lic_models.distortions import EXCHANGE, TUNES, ms_ssim
 from lic_models.errors import WeightsNotFound
 from lic_models.levels import lmbda
 from lic_models.train.objective import Objective
-from lic_models.tunes import EXCHANGE, TUNES, ms_ssim
 from pillow_lic.tensors import write
 
 QUALITY = 50

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..atomic import replacing
+from ..distortions import TUNES
 from ..levels import LEVEL_MAX, LEVEL_MIN
-from ..tunes import TUNES
 from .adversarial import AdversarialObjective
 from .checkpoints import read
 from .data import Photos

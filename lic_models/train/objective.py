@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from ..base import Model
+from ..distortions import TUNES
 from ..entropy import UNIT, estimate, nearest, noisy
 from ..integer import anchor_shares
 from ..levels import LMBDA_MAX, LMBDA_MIN, lmbda
-from ..tunes import PLAIN, TUNES
+from ..tunes import PLAIN
 
 __all__ = ["TRANSFORMS", "Objective", "weigh"]
 

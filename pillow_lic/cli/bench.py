@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from lic_models.tunes import PLAIN
+
 from ..header import MODEL_DEFAULT, QUALITY_DEFAULT
 from . import (
     coders,
@@ -217,7 +219,7 @@ def command(
     model: _Models = None,
     quality: _Qualities = None,
     effort: _Efforts = "0",
-    tune: _Tunes = "psnr",
+    tune: _Tunes = PLAIN,
     target_bpp: _Rates = None,
     rival: _Rivals = RIVALS,
     anchor: _Anchor = None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lic_models.tunes import PLAIN
+
 __all__ = ["RIVALS", "Coder", "ours", "searching"]
 
 
@@ -91,12 +93,12 @@ RIVALS = {
 
 
 def ours(
-    model: str, qualities: tuple[float, ...], device: str, effort: int = 0, tune: str = "psnr"
+    model: str, qualities: tuple[float, ...], device: str, effort: int = 0, tune: str = PLAIN
 ) -> Coder:
     """Return the coder of one of our models."""
     options = {"model": model, "device": device, "effort": effort, "tune": tune}
     name = f"{model} effort {effort}" if effort else model
-    name = name if tune == "psnr" else f"{name} {tune}"
+    name = name if tune == PLAIN else f"{name} {tune}"
     return Coder(name, ".lic", options, qualities, device)
 
 

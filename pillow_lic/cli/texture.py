@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lic_models.tunes import PLAIN
+
 from . import coders, files, lists, measure, metrics, options, rivals, wavelets
 from .coders import Coder
 from .failures import Failures, missing_extra
@@ -41,7 +43,7 @@ def _coders(names: Sequence[str], device: str) -> list[Coder]:
     found = []
     for name in names:
         model, _, tune = name.partition(" ")
-        ours = coders.ours(model, (), device, tune=tune or "psnr")
+        ours = coders.ours(model, (), device, tune=tune or PLAIN)
         found.append(coders.RIVALS.get(name, ours))
     for coder in found:
         if coder.device:

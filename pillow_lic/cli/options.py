@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .. import _options, _preview, _rate
+
 __all__ = [
     "Device",
     "Effort",
@@ -66,26 +68,18 @@ def _checking(name: str, check: Callable[[Any], object]) -> Callable[[Any], Any]
 
 
 def _tile(given: int) -> int:
-    from .. import _options
-
     return _options.tile_edge({"tile": given}, (1, 1))
 
 
 def _effort(given: int) -> object:
-    from .. import _options
-
     return _options.effort({"effort": given})
 
 
 def _tune(given: str) -> str:
-    from .. import _options
-
     return _options.tune({"tune": given})
 
 
-def _preview(given: int) -> int:
-    from .. import _preview
-
+def _preview_edge(given: int) -> int:
     return _preview.edge_of(given)
 
 
@@ -127,8 +121,6 @@ def given(**asked: Any) -> dict[str, Any]:
 
     Raises BadParameter if more than one, or a bad one, says how large files shall be.
     """
-    from .. import _rate
-
     found = {name: value for name, value in asked.items() if value is not None}
     with naming("--quality or --target"):
         _rate.wanted(found, (1, 1))
@@ -232,7 +224,7 @@ Preview = Annotated[
     int | None,
     typer.Option(
         "--preview",
-        callback=_checking("preview", _preview),
+        callback=_checking("preview", _preview_edge),
         metavar="PIXELS",
         help="Store a small picture too, its longer side of this many pixels (256, say); 0: none.",
     ),

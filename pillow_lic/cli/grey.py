@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -100,16 +99,9 @@ def _summary(rows: Sequence[Row]) -> dict[str, float | None]:
             psnr = "grey_psnr" if name == "grey" else "colour_psnr"
             means = (np.mean([getattr(row, each) for row in here]) for each in (name, psnr))
             points.append((float(next(means)), float(next(means))))
-    return {name: _bd_rate(curves["grey"], curves[name]) for name in ("colour", "luma")}
-
-
-def _bd_rate(one: Curve, other: Curve) -> float | None:
-    """Return it, or None where there is none: pictures of one luma take no bits for it, say."""
-    try:
-        found = metrics.bd_rate(one, other)
-    except ValueError:
-        return None
-    return None if math.isnan(found) else found
+    return {
+        name: metrics.bd_rate_if_any(curves["grey"], curves[name]) for name in ("colour", "luma")
+    }
 
 
 def _show(name: str, rows: Sequence[Row], summary: dict[str, float | None]) -> None:

@@ -18,10 +18,12 @@ __all__ = [
     "MS_SSIM_SIDE",
     "Curve",
     "bd_rate",
+    "bd_rate_if_any",
     "check_extra",
     "decibels",
     "least_gain",
     "ms_ssim",
+    "number",
     "psnr",
 ]
 
@@ -108,6 +110,19 @@ def bd_rate(curve: Curve, anchor: Curve) -> float:
         return math.nan
     mean = float(ours.integrate(low, high) - theirs.integrate(low, high)) / (high - low)
     return 100 * math.expm1(mean)
+
+
+def number(value: float) -> float | None:
+    """Return a measure as JSON has it, which knows no NaN."""
+    return None if math.isnan(value) else value
+
+
+def bd_rate_if_any(curve: Curve, anchor: Curve) -> float | None:
+    """Return `bd_rate`, or None where a curve is a point, say, or one that takes no bits."""
+    try:
+        return number(bd_rate(curve, anchor))
+    except ValueError:
+        return None
 
 
 def least_gain(curve: Curve, anchor: Curve, low: float, high: float) -> float:

@@ -150,11 +150,6 @@ def published(path: Path) -> dict[str, list[Point]]:
     return curves
 
 
-def _number(value: float) -> float | None:
-    """JSON has no NaN."""
-    return None if math.isnan(value) else value
-
-
 def _known(points: Sequence[Point], measure: str) -> list[tuple[float, float]]:
     """Return the points of a curve that have a measure, as (rate, measure)."""
     pairs = [(point.bpp, getattr(point, measure)) for point in points]
@@ -162,16 +157,14 @@ def _known(points: Sequence[Point], measure: str) -> list[tuple[float, float]]:
 
 
 def _bd_rate(ours: Sequence[Point], theirs: Sequence[Point], measure: str) -> float | None:
-    pairs = [_known(ours, measure), _known(theirs, measure)]
-    try:
-        return _number(metrics.bd_rate(*pairs))
-    except ValueError:  # a curve of one point, say
-        return None
+    return metrics.bd_rate_if_any(_known(ours, measure), _known(theirs, measure))
 
 
 def _least_gain(ours: Sequence[Point], theirs: Sequence[Point]) -> float | None:
     pairs = [_known(ours, "psnr"), _known(theirs, "psnr")]
-    return _number(metrics.least_gain(pairs[0], pairs[1], *GAIN_RANGE)) if all(pairs) else None
+    return (
+        metrics.number(metrics.least_gain(pairs[0], pairs[1], *GAIN_RANGE)) if all(pairs) else None
+    )
 
 
 def summarise(

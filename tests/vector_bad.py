@@ -11,7 +11,7 @@ from unittest import mock
 import numpy as np
 import torch
 from samples import join, part, resealed, split
-from vector_good import MODEL, escaped, picture, saved, with_alpha
+from vector_good import MODEL, escaped, picture, saved, whole_payloads, with_alpha
 
 import lic_models
 from lic_models import rangecoder
@@ -100,6 +100,18 @@ def _limits(header: bytes) -> Iterator[Bad]:
         if tag not in "Ti":  # those are `length_over_limit` and `length_metadata`
             claim = f"part {tag} one byte over its limit"
             yield Bad(f"length_{name}_over", claim, beyond, "FormatError")
+
+
+def _last_tile(header: bytes) -> Iterator[Bad]:
+    """The limit of a tile that is smaller than the first."""
+    start = _sized(header, pack_varint(192), pack_varint(20), 2) + part("T", b"") + b"T"
+    limit = (1 << 16) + 16 * 64 * 20
+    claim = "part T of a last tile of 64 x 20"
+    at, beyond = (start + pack_varint(size) for size in (limit, limit + 1))
+    yield Bad(
+        "length_last_most", f"{claim} as long as its limit, then the end", at, "TruncatedError"
+    )
+    yield Bad("length_last_over", f"{claim} one byte over its limit", beyond, "FormatError")
 
 
 def _ends(header: bytes, data: bytes) -> Iterator[Bad]:
@@ -259,9 +271,11 @@ def _payloads(header: bytes, payload: bytes) -> Iterator[Bad]:
     def last_word(data: bytes, n: int) -> bytes:
         return data[:-4] + struct.pack("<I", (n + 1) * 4294967 % (1 << 32))
 
+    with whole_payloads():
+        whole = split(saved(picture("RGB", 20, 12)))[1][0][1]
     for name, data, comment in (
         ("payload_bytes", payload + b"\0", "length no multiple of 4"),
-        ("payload_first", b"\2" + payload, "a first byte of 2 before the words"),
+        ("payload_first", b"\2" + whole[1:], "a first byte of 2 in a whole payload"),
         ("payload_first_more", b"\1" + payload + b"\0", "one byte too many in a whole payload"),
         ("payload_words", payload + bytes(8), "two words after the end"),
         ("payload_end", _refused(payload, last_word), "another last word"),
@@ -283,6 +297,7 @@ def bad() -> Iterator[Bad]:
     yield from _fields(header, rest)
     yield from _sizes(header, rest)
     yield from _limits(header)
+    yield from _last_tile(header)
     yield from _ends(header, data)
     yield from _order(header, rest)
     yield from _tiles()

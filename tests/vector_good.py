@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, NamedTuple
 from unittest import mock
@@ -95,6 +96,11 @@ def escaped(*excesses: int) -> bytes:
     return crafted(level, 64, draw)
 
 
+def whole_payloads() -> AbstractContextManager[object]:
+    """While active, payloads are whole ones."""
+    return mock.patch.object(coding, "encode", partial(coding.encode_as, whole=True))
+
+
 def deep(mode: str, width: int, height: int) -> bytes:
     """Return a file of 16 bits per sample, whose low bytes differ from the high ones."""
     pixels = np.asarray(picture(mode, width, height), np.uint16) * 250 + 7
@@ -164,6 +170,8 @@ def good() -> Iterator[Good]:
         data = saved(picture("RGB", 70, 66), quality=quality)
         yield Good(name, f"quality {quality:g}", data)
     yield Good("quality_12", "level 1200, an anchor", saved(picture("RGB", 64, 64), quality=12))
+    half = saved(picture("RGB", 70, 66), quality=1.55)
+    yield Good("bias_half", "level 155, where biases are half-way between two numbers", half)
     yield Good("one_pixel", "1 x 1", saved(picture("RGB", 1, 1)))
     yield Good("one_row", "130 x 1", saved(picture("RGB", 130, 1)))
     yield Good("one_column", "1 x 130", saved(picture("L", 1, 130)))
@@ -186,7 +194,7 @@ def good() -> Iterator[Good]:
     clamped = "values that every clamp meets but that of the means"
     yield Good("saturated", clamped, drawn(100, 128, 20, 600))
     yield Good("whole", "a whole payload, escapes among index 0", drawn(5000, 128, 300, 40, True))
-    with mock.patch.object(coding, "encode", partial(coding.encode_as, whole=True)):
+    with whole_payloads():
         mixed = saved(picture("RGB", 48, 40), model="balle2017", quality=5)
     yield Good("whole_mixtures", "a whole payload of mixtures", mixed)
     grey = Image.fromarray(np.asarray(picture("L", 40, 24), np.uint16) * 250 + 7)

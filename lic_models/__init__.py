@@ -39,6 +39,9 @@ def load(
 ) -> Codec:
     """Return a codec: the model of that name or id, with its newest or the named weights.
 
+    All who load it in this process share it, `Image.save` too; who changes its model copies it
+    first (`copy.deepcopy`).
+
     Args:
         name: a registered name or permanent id.
         device: "auto", "cpu", "cuda", ...

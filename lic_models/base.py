@@ -59,7 +59,8 @@ class Model(nn.Module, ABC):
     """A learned image codec without its entropy coder.
 
     Every tensor is NCHW. `level` is (B,) float, in training its shares (B, ANCHORS) as
-    `anchor_shares` has them; `steps` of frozen weights take one integer.
+    `anchor_shares` has them; `steps` of frozen weights take one integer, and one image. It is
+    100 times the quality, 100 to 10000, which nothing checks here.
     """
 
     name: ClassVar[str]

@@ -114,7 +114,7 @@ class Codec:
                 on_tile()
 
     @torch.inference_mode()
-    def estimate_bits(self, pixels: Pixels | Tensor, level: int, tile: int) -> float:
+    def estimate_bits(self, pixels: Pixels | Tensor, level: int, tile: int = 0) -> float:
         """Return the bits that training would reckon for these tiles, rounded latents.
 
         Arguments and errors are those of `encode_tiles`.
@@ -298,6 +298,8 @@ def load(
 ) -> Codec:
     """Return the codec of a model name or id, with those weights or the newest for a tune.
 
+    All who load it in this process share it, `Image.save` too: to change a model, copy the codec
+    (`copy.deepcopy`) or make one anew from `weights.thaw`.
     Raises UnknownModel, WeightsNotFound, WeightsError, or ValueError for another tune or a device
     that is not at hand.
     """

@@ -243,6 +243,7 @@ class IntConv2d(nn.Module):
     def freeze(self, weight: Tensor, bias: Tensor, shift: Tensor) -> None:
         """Adopt stored integers: weight int16 (O, I, k, k), bias int32 (ANCHORS, O), shift (O,).
 
+        Until others are loaded the layer computes with these, whatever becomes of its parameters.
         Raises WeightsError if a shape, a shift or the exactness bound is violated.
         """
         if tuple(weight.shape) != tuple(self.weight.shape):
@@ -267,9 +268,18 @@ class IntConv2d(nn.Module):
             bias.to(device, torch.int64),
             shift.to(device, torch.int64),
         )
+        with torch.no_grad():  # what they stand for, for whoever copies or trains the parameters
+            unit = torch.exp2(shift.to(device) - self.shift_base)
+            self.weight.copy_(weight.to(device) / unit[:, None, None, None])
+            self.bias.copy_(bias.to(device) / unit / 2.0**FRAC)
         scale = [2.0**-bits for bits in shift.int().tolist()]
         self._scale = torch.tensor(scale, dtype=dtype, device=device)[None, :, None, None]
         self._level = self._onward = None
+
+    def _load_from_state_dict(self, state: Any, prefix: str, *more: Any) -> None:
+        if f"{prefix}weight" in state:
+            self.frozen = None
+        super()._load_from_state_dict(state, prefix, *more)
 
     def limits(self, weight: Tensor, bias: Tensor, shift: Tensor) -> torch.dtype:
         """Return the narrowest dtype that computes these integers exactly."""

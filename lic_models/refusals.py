@@ -17,6 +17,6 @@ def refusing(name: str | None = None) -> Iterator[None]:
     """Blame an argument for what is raised inside, by its name or in the error's own words."""
     try:
         yield
-    except (OSError, ValueError, WeightsNotFound) as error:
+    except (ImportError, OSError, ValueError, WeightsNotFound) as error:
         text = str(error).removeprefix(f"{name}: ")
         raise typer.BadParameter(text, param_hint=name) from error

@@ -7,6 +7,7 @@ for years, so they are never reused and never derived from any order.
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import re
 from collections.abc import Callable
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["lookup", "model_id", "model_name", "names", "register"]
 
+MORE = "LIC_MODELS"  # modules, between commas, that register models of others
+
 _classes: dict[str, type[Model]] = {}
 _ids: dict[int, str] = {}
 _loaded = False
@@ -29,7 +32,9 @@ T = TypeVar("T", bound="type[Model]")
 def register(name: str, *, id: int) -> Callable[[T], T]:
     """Class decorator: make a model known under a permanent name and id (0 to 255).
 
-    Raises ValueError if the name or the id is taken by another class, or cannot be one.
+    Ids 192 to 254 are for experiments. Programs find models that other modules register once they
+    import these, or LIC_MODELS names them. Raises ValueError if the name or the id is taken by
+    another class, or cannot be one.
     """
     if not 0 <= id <= 255:
         raise ValueError(f"model id: found {id}, allowed is 0 to 255")
@@ -63,6 +68,16 @@ def _import_all() -> None:
         for module in pkgutil.iter_modules(models.__path__):
             importlib.import_module(f"{models.__name__}.{module.name}")
         _loaded = True
+        for name in os.environ.get(MORE, "").split(","):
+            if name.strip():
+                _import(name.strip())
+
+
+def _import(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f"{MORE}: {name}: {error}") from error
 
 
 def names() -> list[str]:

@@ -27,11 +27,20 @@ from . import registry
 from .atomic import replacing
 from .base import Model
 from .errors import WeightsError, WeightsNotFound
-from .integer import FRAC
 from .levels import ANCHORS
 from .tunes import PLAIN
 
-__all__ = ["Found", "export", "find", "fingerprint", "installed", "load", "shorten", "thaw"]
+__all__ = [
+    "Found",
+    "export",
+    "find",
+    "fingerprint",
+    "installed",
+    "load",
+    "shorten",
+    "storable",
+    "thaw",
+]
 
 FINGERPRINT = 8  # bytes
 SEARCHED = "LIC_WEIGHTS_PATH"
@@ -126,12 +135,11 @@ def _real(name: str) -> torch.dtype:
 
 def canonical(model: Model) -> dict[str, Tensor]:
     """Return the tensors of a trained model as they are stored."""
-    _local(model)
     layers = model.integer_layers()
     tensors: dict[str, Tensor] = {}
     with torch.no_grad():
         for name, layer in layers.items():
-            weight, bias, shift = layer.rounded()
+            weight, bias, shift = layer.frozen or layer.rounded()
             layer.limits(weight, bias, shift)  # raises unless it can be computed exactly
             for (kind, dtype), value in zip(KINDS.items(), (weight, bias, shift), strict=True):
                 tensors[f"{name}.{kind}"] = value.to(dtype)
@@ -166,11 +174,7 @@ def export(
 
     Raises WeightsError for what could not be loaded again.
     """
-    config = json.dumps(model.config_dict(), sort_keys=True)
-    try:
-        _config(config, type(model))
-    except (TypeError, ValueError) as error:
-        raise WeightsError(f"config: {error}") from error
+    config = storable(model)
     tensors = canonical(model)
     digest = fingerprint(model.name, config, tensors)
     folder.mkdir(parents=True, exist_ok=True)
@@ -180,6 +184,17 @@ def export(
         save_file(tensors, part, {"model": model.name, "config": config, **notes})
         part.chmod(0o644)
     return Found(model.name, generation, digest, path, tune)
+
+
+def storable(model: Model) -> str:
+    """Return the configuration as files have it; WeightsError if none may hold such a model."""
+    try:
+        text = json.dumps(model.config_dict(), sort_keys=True)
+        _config(text, type(model))
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"config: {error}") from error
+    _local(model)
+    return text
 
 
 def _config(text: str, cls: type[Model]) -> Any:
@@ -205,7 +220,8 @@ def _config(text: str, cls: type[Model]) -> Any:
         bounds = least if isinstance(least, tuple) else (least,) * len(numbers)
         for number, bound in zip(numbers, bounds, strict=True):
             if type(number) is not int or not bound <= number <= CONFIG_MAX:
-                raise ValueError(f"{key}: found {number!r}, allowed is {bound} to {CONFIG_MAX}")
+                whole = f"a whole number from {bound} to {CONFIG_MAX}"
+                raise ValueError(f"{key}: found {number!r}, allowed is {whole}")
     return cls.configure(**values)
 
 
@@ -228,7 +244,8 @@ def _expected(model: Model) -> dict[str, tuple[int, ...]]:
 def _local(model: Model) -> None:
     """Raise WeightsError if the synthesis sees too far: regions and blocks would differ."""
     if model.reach > model.halo:
-        raise WeightsError(f"config: found a reach of {model.reach}, allowed is {model.halo}")
+        found = f"found a reach of {model.reach}"
+        raise WeightsError(f"config: {found}, allowed is the halo of its class, {model.halo}")
 
 
 def _check(model: Model, found: dict[str, tuple[int, ...]]) -> None:
@@ -286,19 +303,15 @@ def load(found: Found, device: torch.device) -> Model:
 
 @torch.no_grad()
 def thaw(path: Path) -> dict[str, Tensor]:
-    """Return a state to train on from, out of a weights file; integers become real values again."""
+    """Return a state to train on from, out of a weights file; integers become real values again.
+
+    For a model that is made anew: `model.load_state_dict(thaw(find("elic").path))`.
+    """
     found = _parse(path)
     if found is None:
         raise WeightsError(f"{path}: found no <model>-<generation>-<fingerprint> in its name")
     model, tensors = _read(found)
-    fill(model, tensors)
-    state = model.state_dict()
-    for name, layer in model.integer_layers().items():
-        weight, bias, shift = (tensors[f"{name}.{kind}"].float() for kind in KINDS)
-        unit = torch.exp2(shift - layer.shift_base)
-        state[f"{name}.weight"] = weight / unit[:, None, None, None]
-        state[f"{name}.bias"] = bias / unit / 2.0**FRAC
-    return state
+    return fill(model, tensors).state_dict()
 
 
 def fill(model: Model, tensors: dict[str, Tensor]) -> Model:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -191,7 +192,7 @@ def test_reach_is_how_far_pixels_depend(name: str, depths: dict[str, Any]):
     assert max(middle - int(seen.min()), int(seen.max()) - middle) == model.reach
     if model.reach > model.halo:
         with pytest.raises(WeightsError, match="reach"):
-            weights.canonical(model.float())
+            weights.storable(model)
 
 
 def test_analysis_blocks_match_the_whole(codec: Codec, monkeypatch: pytest.MonkeyPatch):
@@ -377,10 +378,10 @@ def test_weights_of_other_types_are_refused(tmp_path):
         ({"M": 2**33}, "M: found 8589934592"),
         ({"features": 4096}, "found shape"),
         ({"M": "wide"}, "M: found 'wide'"),
-        ({"M": True}, "M: found True, allowed is 2 to 4096"),
+        ({"M": True}, "M: found True, allowed is a whole number from 2 to 4096"),
         ({"M": [16]}, r"M: found \(16,\), allowed is a number"),
-        ({"context": 0}, "context: found 0, allowed is 1 to 4096"),
-        ({"spatial": [1, 8]}, "spatial: found 1, allowed is 3 to 4096"),
+        ({"context": 0}, "context: found 0, allowed is a whole number from 1 to 4096"),
+        ({"spatial": [1, 8]}, "spatial: found 1, allowed is a whole number from 3 to 4096"),
         ({"depth": 3}, "keys: .*depth"),
         ("{}", "keys: .*M"),
         ({"hidden": []}, "hidden: found 0 numbers, allowed are 2"),
@@ -555,3 +556,41 @@ def test_a_model_from_outside_is_one_class(monkeypatch: pytest.MonkeyPatch, tmp_
     run("transcode", path, "--quality", 50, "--overwrite")
     with Image.open(path) as image:
         assert (image.header.model, image.info["quality"]) == (200, 50)
+
+
+def test_modules_of_others_are_found(tmp_path):
+    """By every program, as a command line imports nobody's."""
+    (tmp_path / "mine.py").write_text(
+        "from lic_models.models.balle2018 import Balle2018\n"
+        "from lic_models.registry import register\n"
+        "@register('mine', id=201)\n"
+        "class Mine(Balle2018): pass\n"
+    )
+    code = "import lic_models; print(lic_models.names()[-1])"
+    paths = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    def run_with(names: str) -> subprocess.CompletedProcess[str]:
+        words, env = [sys.executable, "-c", code], {**paths, "LIC_MODELS": names}
+        return subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+
+    assert run_with("mine").stdout == "mine\n"
+    assert "ImportError: LIC_MODELS: nosuch: No module" in run_with("nosuch").stderr
+
+
+def test_loaded_weights_are_parameters_too(codec: Codec, tmp_path):
+    """Whoever copies, or exports again, what was loaded has the same model."""
+    found = weights.export(codec.model, tmp_path, generation=9, notes={})
+    assert found.fingerprint == codec.fingerprint
+    model = type(codec.model)(codec.model.config)
+    model.load_state_dict(codec.model.state_dict())
+    torch.manual_seed(1)
+    other = copy.deepcopy(codec.model)
+    other.load_state_dict(type(codec.model)(codec.model.config).state_dict())
+    assert all(layer.frozen is None for layer in other.integer_layers().values())
+    for name, layer in model.integer_layers().items():
+        stored = codec.model.integer_layers()[name].frozen
+        assert stored is not None
+        weight, bias, shift = layer.rounded()
+        unit = torch.exp2(shift - stored[2])  # bounds met by a hair may be missed by it
+        assert torch.allclose(weight, stored[0] * unit[:, None, None, None], atol=0.51)
+        assert torch.allclose(bias, stored[1] * unit, atol=0.51)

@@ -180,6 +180,8 @@ def fit_command(
                 f"data: found no photo of at least 64 x 64 pixels in {len(held)} held out"
             )
     network = cls(cls.configure()).to(where)
+    with refusing():
+        weights.storable(network)  # before hours of training
     taught = None if teacher is None else teacher_of(teacher).to(where)
     begin(
         network,

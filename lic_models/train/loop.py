@@ -25,7 +25,7 @@ from ..atomic import replacing
 from ..distortions import TUNES
 from ..levels import LEVEL_MAX, LEVEL_MIN
 from .adversarial import AdversarialObjective
-from .checkpoints import read
+from .checkpoints import adopt, read
 from .data import Photos
 from .muon import Muon
 from .objective import TRANSFORMS, Objective
@@ -339,7 +339,10 @@ class _Run:
         for name, value in self.options().items():
             if before.get(name, value) != value:
                 raise OtherOptions(f"{name}: found {value}, allowed to go on is {before[name]}")
-        self.objective.model.load_state_dict(state["model"])
+        try:
+            adopt(self.objective.model, state["model"], path)
+        except ValueError as error:
+            raise OtherOptions(str(error)) from error
         self.averaged.model.load_state_dict(state["average"])
         self.ema.n_averaged.copy_(state["averaged"])  # at 0 the average would start afresh
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
@@ -363,6 +366,7 @@ def fit(
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     if world > 1 and isinstance(objective, AdversarialObjective):
         raise ValueError(f"adversarial training: found {world} processes, allowed is 1")
+    folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
     run = _Run(objective, settings)
     if checkpoint.exists():

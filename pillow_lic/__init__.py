@@ -27,8 +27,8 @@ def open(
     With `region` (left, upper, right, lower) it is the image of that part alone, for which only
     the tiles nearby are read; the limit on decompression bombs then applies to the part,
     and to all of an alpha plane that varies, which is read as a whole.
-    Raises OSError: `PIL.UnidentifiedImageError` for a file of another format, where there is a
-    region LicError; ValueError for a region that is not inside.
+    Raises OSError: `PIL.UnidentifiedImageError` for a file of another format, or LicError with a
+    region; ValueError for a region that is not inside.
     """
     from PIL import Image
 

@@ -122,7 +122,7 @@ def given(**asked: Any) -> dict[str, Any]:
     Raises BadParameter if more than one, or a bad one, says how large files shall be.
     """
     found = {name: value for name, value in asked.items() if value is not None}
-    with naming("--quality or --target"):
+    with naming("--quality, --target-..."):
         _rate.wanted(found, (1, 1))
     return found
 
@@ -189,17 +189,20 @@ Quality = Annotated[
         "-q",
         parser=as_quality,
         metavar="1-100",
-        help="1 (smallest file) to 100 (best picture).",
+        help="1 (smallest file) to 100 (best picture); 75 for new files.",
     ),
 ]
 TargetSize = Annotated[
-    int | None, typer.Option("--target-size", metavar="BYTES", help="Instead of --quality.")
+    int | None,
+    typer.Option("--target-size", metavar="BYTES", help="Largest file, instead of --quality."),
 ]
 TargetBpp = Annotated[
-    float | None, typer.Option("--target-bpp", metavar="BITS", help="The same per pixel.")
+    float | None,
+    typer.Option("--target-bpp", metavar="BITS", help="Most bits per pixel, instead of --quality."),
 ]
 TargetPsnr = Annotated[
-    float | None, typer.Option("--target-psnr", metavar="DB", help="Instead of --quality.")
+    float | None,
+    typer.Option("--target-psnr", metavar="DB", help="Least PSNR, instead of --quality."),
 ]
 Effort = Annotated[
     int | None,
@@ -241,14 +244,14 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite/--no-overwrite", help="Replace files that exist.")
 ]
 SkipExisting = Annotated[
-    bool, typer.Option("--skip-existing", help="Leave out what has a result already.")
+    bool, typer.Option("--skip-existing", help="Skip files whose result exists.")
 ]
 Jobs = Annotated[
     int,
     typer.Option("--jobs", "-j", min=1, help="Files at once; each takes memory of its own."),
 ]
 Recursive = Annotated[
-    bool, typer.Option("--recursive", "-r", help="Of folders also what is in those below.")
+    bool, typer.Option("--recursive", "-r", help="Search folders in folders too.")
 ]
 Tile = Annotated[
     int | None,

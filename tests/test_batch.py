@@ -20,9 +20,11 @@ from pillow_lic.cli.failures import Failures
 
 # A command whose work never ends by itself, and says when it has begun.
 ENDLESS = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from pillow_lic.cli import batch, failures, files, process
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # those who run tests may ignore it
 
 def work(source, target):
     with files.atomic(target, overwrite=False) as path:

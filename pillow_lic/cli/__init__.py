@@ -6,6 +6,7 @@ Nothing in this package imports torch, NumPy or matplotlib before a command need
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import Annotated
 
@@ -81,4 +82,6 @@ def main() -> None:
             sys.exit(128 + _SIGPIPE)
         raise
     except OSError as error:  # what files do is told with their names: this is where output goes
+        with open(os.devnull, "wb") as nowhere:  # what is left to print must not fail again
+            os.dup2(nowhere.fileno(), 1)
         sys.exit(f"lic: {error}")

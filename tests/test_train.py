@@ -289,6 +289,15 @@ def test_training_goes_on_from_exported_weights(name: str):
         assert torch.allclose(model.analyse(x, level), frozen.analyse(x, level), atol=1e-3)
 
 
+@pytest.mark.parametrize("missing", ["g_a.convs", "parameters_y"])
+def test_linear_start_says_what_it_needs(missing: str):
+    model = registry.lookup("tiny")(registry.lookup("tiny").configure())
+    owner, _, name = missing.rpartition(".")
+    delattr(getattr(model, owner) if owner else model, name)
+    with pytest.raises(ValueError, match=f"model: found tiny without {missing}"):
+        linear_start(model, torch.rand(2, 3, 64, 64))
+
+
 def test_linear_start_is_a_working_codec(photos: Path):
     """Before any training the transforms are an orthonormal basis with sensible steps."""
     torch.manual_seed(0)

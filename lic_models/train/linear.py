@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -26,7 +27,8 @@ __all__ = ["anchor_step", "arrange", "fits", "linear_start", "reordered", "scale
 
 Z_SCALE = 0.4  # of the hyper-latent at the start, in steps: nothing uses it yet, so few bits
 FEW = 48  # inputs of a branch's last layer; with more, steps of Adam move its output too far
-# What knows y's channels by their place, beside the transforms and h_a.
+# What a model must have, and in it what knows y's channels by place, beside transforms and h_a.
+NEEDED = "g_a.convs", "g_s.convs", "gain.log", "inverse_gain.log", "config.groups", "parameters_y"
 CODING = {"channel", "context", "lrp", "parameters_y", "spatial"}
 HIDDEN = 4.0  # spread of hidden integer layers at the start
 
@@ -143,8 +145,14 @@ def linear_start(model: Any, images: Tensor, instead: Mapping[str, Tensor] = {})
     """Initialise a model of strided `g_a.convs` and `g_s.convs` from images (B, 3, H, W).
 
     The model has gains, `config.groups` and an entropy path of integer layers.
-    `instead`: parameters to have in place of linear ones, by name.
+    `instead`: parameters to have in place of linear ones, by name. Raises ValueError, naming what
+    is missing, for a model of another kind.
     """
+    for name in NEEDED:
+        try:
+            attrgetter(name)(model)
+        except AttributeError:
+            raise ValueError(f"model: found {model.name} without {name}, allowed is with") from None
     steps = torch.tensor([anchor_step(row) for row in range(ANCHORS)])
     for module in model.modules():
         if isinstance(module, Branch):

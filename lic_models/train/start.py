@@ -59,7 +59,8 @@ def begin(
                 problem = f"found {network.name}, allowed are models with GDN"
                 raise typer.BadParameter(problem, param_hint="reorder")
             known = reordered(network, known, images)
-        linear_start(network, images, known)
+        with refusing():
+            linear_start(network, images, known)
     network.load_state_dict(network.state_dict() | known)  # strictly
 
 

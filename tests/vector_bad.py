@@ -102,6 +102,14 @@ def _limits(header: bytes) -> Iterator[Bad]:
             yield Bad(f"length_{name}_over", claim, beyond, "FormatError")
 
 
+def _claims(header: bytes) -> Iterator[Bad]:
+    """What a few bytes claim costs no memory before the parts are there that hold it."""
+    side = pack_varint(1 << 30)
+    start = _sized(resealed(header, 10, b"\1"), side, side, 1)
+    comment = "2^60 opaque samples and as many pixels, then the end"
+    yield Bad("alpha_claims", comment, start + part("A", b"\4\xff"), "TruncatedError")
+
+
 def _last_tile(header: bytes) -> Iterator[Bad]:
     """The limit of a tile that is smaller than the first."""
     start = _sized(header, pack_varint(192), pack_varint(20), 2) + part("T", b"") + b"T"
@@ -297,6 +305,7 @@ def bad() -> Iterator[Bad]:
     yield from _fields(header, rest)
     yield from _sizes(header, rest)
     yield from _limits(header)
+    yield from _claims(header)
     yield from _last_tile(header)
     yield from _ends(header, data)
     yield from _order(header, rest)

@@ -9,14 +9,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
 from torch import Tensor
 
 from . import coding, registry, weights
 from .base import Latents, Model
-from .boxes import Box, boxes, grow, shift, up, window
+from .boxes import Box, boxes, up, window
 from .coded import Coded, check, pack, unpack
 from .device import choose
 from .entropy import estimate, nearest
@@ -27,7 +27,18 @@ from .refine import EFFORT_MAX, NEAR, refine
 from .transforms import Kept, Transforms
 from .tunes import PLAIN, known
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 __all__ = ["Codec", "Coded", "load"]
+
+
+class How(TypedDict, total=False):
+    """What encoding may be told; None is what `Codec.encode_tiles` says of it."""
+
+    effort: int | None
+    tune: str | None
+    kept: Kept | None
 
 
 class Codec:
@@ -53,9 +64,7 @@ class Codec:
         level: int,
         tile: int,
         on_tile: Callable[[], object] | None = None,
-        effort: int | None = None,
-        kept: Kept | None = None,
-        tune: str | None = None,
+        **how: Unpack[How],
     ) -> list[bytes]:
         """Code an image: uint8 or uint16 (H, W, 3), or float (3, H, W) in [0, 1].
 
@@ -68,7 +77,7 @@ class Codec:
         Raises ValueError if an argument is out of its range.
         """
         image = as_tensor(pixels)
-        coded = self._coded(image, level, tile, on_tile, effort, kept, tune)
+        coded = self._coded(image, level, tile, on_tile, **how)
         return [payload for payload, _ in coded]
 
     def encode_seen(
@@ -77,9 +86,7 @@ class Codec:
         level: int,
         tile: int,
         on_tile: Callable[[], object] | None = None,
-        effort: int | None = None,
-        kept: Kept | None = None,
-        tune: str | None = None,
+        **how: Unpack[How],
     ) -> tuple[list[bytes], Pixels]:
         """Return what `encode_tiles` does and what `decode_tiles` makes of it, in less time.
 
@@ -87,14 +94,14 @@ class Codec:
         uint16 if those that came were.
         """
         image = as_tensor(pixels)
-        coded = list(self._coded(image, level, tile, on_tile, effort, kept, tune))
+        coded = list(self._coded(image, level, tile, on_tile, **how))
         height, width = image.shape[1:]
         payloads = [payload for payload, _ in coded]
         depth = 16 if image.dtype == torch.int32 else 8
         as_coded = Coded(payloads, width, height, level, tile, depth)
         cut = boxes(*self.transforms.padded(height, width), tile)
         known = zip(cut, (latents for _, latents in coded), strict=True)
-        seen = self.transforms.synthesise(known, (0, 0, height, width), as_coded)
+        seen = self.transforms.synthesise(known, Box(0, 0, height, width), as_coded)
         return payloads, as_array(seen, depth)
 
     def _coded(
@@ -103,12 +110,10 @@ class Codec:
         level: int,
         tile: int,
         on_tile: Callable[[], object] | None,
-        effort: int | None,
-        kept: Kept | None,
-        tune: str | None,
+        **how: Unpack[How],
     ) -> Iterator[tuple[bytes, dict[str, Tensor]]]:
         """Yield payloads and what their latents are when decoded, tile by tile."""
-        for latents in self.latents(image, level, tile, effort, kept, tune):
+        for latents in self.latents(image, level, tile, **how):
             yield coding.encode(self.model, latents, level)
             if on_tile:
                 on_tile()
@@ -142,17 +147,17 @@ class Codec:
         # As many rows of tiles at once as fill a block, so that small tiles share its halo.
         band = up(self.transforms.block, tile) if tile else height
         for upper in range(0, height, band):
-            rows = upper, 0, min(upper + band, height), width
-            seen = grow(rows, margin, height, width)
-            y = self.transforms.analyse_near(image, level, seen[0], seen[2], kept)
-            for box in boxes(rows[2] - upper, width, tile):
-                here = shift(box, shift(seen, rows))
+            rows = Box(upper, 0, min(upper + band, height), width)
+            seen = rows.grow(margin, height, width)
+            y = self.transforms.analyse_near(image, level, seen.top, seen.bottom, kept)
+            for box in boxes(rows.height, width, tile):
+                here = box.move(upper - seen.top, 0)
                 with torch.inference_mode(), self.transforms.full():
                     latents = self.model.latents(window(y, here, step).contiguous(), where)
                 if effort:
-                    around = grow(here, margin, seen[2] - seen[0], width)
-                    scene = window(y, around, step), shift(here, around)
-                    x = window(image[None, :, upper : rows[2]], box, 1).to(self.device)
+                    around = here.grow(margin, seen.height, width)
+                    scene = window(y, around, step), here.seen_from(around)
+                    x = window(image[None, :, upper:], box, 1).to(self.device)
                     with self.transforms.full():
                         latents = refine(
                             self.model, latents, real(x), *scene, level, effort, tune, self.tune
@@ -191,8 +196,8 @@ class Codec:
         if len(payloads) != count:
             raise StreamError(f"tiles: found {len(payloads)}, allowed is {count}")
         for box in boxes(*self.transforms.padded(height, width), tile, within):
-            payload = payloads[box[0] // tile * columns + box[1] // tile if tile else 0]
-            shapes = self.model.shapes(box[2] - box[0], box[3] - box[1])
+            payload = payloads[box.top // tile * columns + box.left // tile if tile else 0]
+            shapes = self.model.shapes(box.height, box.width)
             latents = None
             if payload is not None:
                 latents = coding.decode(self.model, payload, shapes, level)
@@ -203,7 +208,7 @@ class Codec:
     def decode_tiles(
         self,
         coded: Coded,
-        region: Box | None = None,
+        region: tuple[int, int, int, int] | None = None,
         on_tile: Callable[[], object] | None = None,
     ) -> Pixels:
         """Return the image, uint8 or uint16 (H, W, 3); a payload of None gives a grey tile.
@@ -218,17 +223,17 @@ class Codec:
     def decode_tensor(
         self,
         coded: Coded,
-        region: Box | None = None,
+        region: tuple[int, int, int, int] | None = None,
         on_tile: Callable[[], object] | None = None,
     ) -> Tensor:
         """Return what `decode_tiles` does, on this codec's device.
 
         uint8 (3, H, W), or int32 if the depth is 16. Errors are those of `decode_latents`.
         """
-        region = region or (0, 0, coded.height, coded.width)
-        near = self.transforms.near(region, coded.height, coded.width)
+        box = Box(*(region or (0, 0, coded.height, coded.width)))
+        near = self.transforms.near(box, coded.height, coded.width)
         found = self._tiles(coded, near, on_tile)
-        return self.transforms.synthesise(found, region, coded)
+        return self.transforms.synthesise(found, box, coded)
 
     @torch.inference_mode()
     def decode_batch(self, files: Sequence[Coded]) -> list[Tensor]:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from .base import Latents, Model
-from .boxes import Box, boxes, grow, within
+from .boxes import Box, boxes, window, within
 from .device import roughly
 from .distortions import TUNES, Distortion
 from .entropy import UNIT, estimate, nearest
@@ -151,19 +151,18 @@ def _distortion(
 ) -> float:
     weight = float(lmbda(where)) * 255**2
     step = model.pixels
-    top, left, bottom, right = (side // step for side in box)
+    tile = Box(*(side // step for side in box))
     total = 0.0
-    for inner in boxes(bottom - top, right - left, BLOCK):
+    for inner in boxes(tile.height, tile.width, BLOCK):
         shown = scene.clone()
-        shown[:, :, top:bottom, left:right] = y_hat
-        placed = inner[0] + top, inner[1] + left, inner[2] + top, inner[3] + left
-        near = grow(placed, NEAR, *scene.shape[2:])
-        part = shown[:, :, near[0] : near[2], near[1] : near[3]]
-        part = part.contiguous(memory_format=torch.channels_last)
+        window(shown, tile, 1)[:] = y_hat
+        placed = inner.move(tile.top, tile.left)
+        near = placed.grow(NEAR, *scene.shape[2:])
+        part = window(shown, near, 1).contiguous(memory_format=torch.channels_last)
         with roughly(x.device):
             made = model.synthesise(part, where)
         out = within(made.float(), placed, near, 1, step)
-        wanted = x[:, :, inner[0] * step : inner[2] * step, inner[1] * step : inner[3] * step]
+        wanted = window(x, inner, 1, step)
         out = out[:, :, : wanted.shape[2], : wanted.shape[3]]
         loss = weight * wanted[0, 0].numel() * measure(out, wanted)[0]
         if y_hat.requires_grad:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .base import Latents, Model
-from .boxes import Box, boxes, grow, meet, shift, up, window, within
+from .boxes import Box, boxes, up, window, within
 from .coded import TILE_PIXELS_MAX, Coded
 from .entropy import UNIT
 from .pixels import real, whole
@@ -50,8 +50,8 @@ class Transforms:
         """Return what a region's pixels depend on: its blocks of 16 pixels and the halo."""
         step = self.model.pixels
         top, left, bottom, right = region
-        aligned = top // step * step, left // step * step, up(bottom, step), up(right, step)
-        return grow(aligned, self.model.halo * step, *self.padded(height, width))
+        aligned = Box(top // step * step, left // step * step, up(bottom, step), up(right, step))
+        return aligned.grow(self.model.halo * step, *self.padded(height, width))
 
     @torch.inference_mode()
     def analyse(self, image: Tensor, level: int, upper: int = 0, lower: int = 0) -> Tensor:
@@ -63,24 +63,23 @@ class Transforms:
         lower = lower or height
         step = self.model.pixels
         where = self.where(level)
-        y = torch.empty(0)
-        for box in boxes(lower - upper, width, self.block):
-            box = upper + box[0], box[1], upper + box[2], box[3]
-            around = grow(box, self.model.halo * step, height, width)
-            rows = torch.arange(around[0], around[2], device=image.device)
-            columns = torch.arange(around[1], around[3], device=image.device)
+        y = None
+        for target in boxes(lower - upper, width, self.block):
+            box = target.move(upper, 0)
+            around = box.grow(self.model.halo * step, height, width)
+            rows = torch.arange(around.top, around.bottom, device=image.device)
+            columns = torch.arange(around.left, around.right, device=image.device)
             rows.clamp_max_(image.shape[1] - 1)
             columns.clamp_max_(image.shape[2] - 1)
             x = image[:, rows[:, None], columns[None]].to(self.device)
             x = real(x[None]).contiguous(memory_format=torch.channels_last)
             with self.full():
                 part = self.model.analyse(x, where)
-            if not y.numel():
+            if y is None:
                 size = (lower - upper) // step, width // step
                 y = part.new_empty(1, part.shape[1], *size)
-            inner = within(part, box, around, step)
-            target = shift(box, (upper, 0, lower, width))
-            window(y, target, step).copy_(inner)
+            window(y, target, step).copy_(within(part, box, around, step))
+        assert y is not None
         return y
 
     @torch.inference_mode()
@@ -109,30 +108,33 @@ class Transforms:
         """
         near = self.near(region, coded.height, coded.width)
         step, halo = self.model.pixels, self.model.halo
-        rows, columns = (near[2] - near[0]) // step, (near[3] - near[1]) // step
+        rows, columns = near.height // step, near.width // step
         lost: list[Box] = []
-        pixels, held, first = torch.empty(0), torch.empty(0), 0
+        pixels: Tensor | None = None
+        held: Tensor | None = None  # y_hat from row `first` on
+        first = 0
         waiting = boxes(rows, columns, self.block // step)
         box = next(waiting, None)
         for row in self.rows(found, near, lost):
-            held = torch.cat([held, row], 2) if held.numel() else row
-            if not pixels.numel():  # a row of tiles was read: now the claimed size may cost memory
+            held = row if held is None else torch.cat([held, row], 2)
+            if pixels is None:  # a row of tiles was read: now the claimed size may cost memory
                 kind = torch.uint8 if coded.depth == 8 else torch.int32
                 size = rows * step, columns * step, 3
                 pixels = torch.empty(size, dtype=kind, device=self.device).permute(2, 0, 1)
-            while box is not None and first + held.shape[2] >= min(box[2] + halo, rows):
-                around = grow(box, halo, rows, columns)
-                part = held[:, :, around[0] - first : around[2] - first, around[1] : around[3]]
+            while box is not None and first + held.shape[2] >= min(box.bottom + halo, rows):
+                around = box.grow(halo, rows, columns)
+                part = window(held, around.move(-first, 0), 1)
                 out = self.pixels(part, [coded.level], coded.depth)
                 inner = within(out, box, around, 1, step)
                 window(pixels[None], box, 1, step).copy_(inner)
                 done, box = box, next(waiting, None)
-                if box is not None and box[0] > done[0]:  # the rows above are done with
-                    keep = max(box[0] - halo, first)
+                if box is not None and box.top > done.top:  # the rows above are done with
+                    keep = max(box.top - halo, first)
                     held, first = held[:, :, keep - first :], keep
+        assert pixels is not None
         for each in lost:
-            window(pixels[None], shift(each, near), 1).fill_(GREY[coded.depth])
-        return window(pixels[None], shift(region, near), 1)[0]
+            window(pixels[None], each.seen_from(near), 1).fill_(GREY[coded.depth])
+        return window(pixels[None], region.seen_from(near), 1)[0]
 
     def at_once(self, height: int, width: int) -> int:
         """How many images of a size `synthesise_batch` may take: one block's memory for all."""
@@ -145,7 +147,7 @@ class Transforms:
     ) -> list[Tensor]:
         """Pixels (3, H, W) of images of one size and depth, from all tiles of each."""
         height, width, depth = files[0].height, files[0].width, files[0].depth
-        near = (0, 0, *self.padded(height, width))
+        near = Box(0, 0, *self.padded(height, width))
         lost: list[list[Box]] = [[] for _ in files]
         latents = [
             torch.cat(list(self.rows(tiles, near, gone)), 2)
@@ -165,21 +167,22 @@ class Transforms:
         Parts that are lost are zero, and appended to `lost`.
         """
         step = self.model.pixels
-        channels, _, columns = self.model.shapes(near[2] - near[0], near[3] - near[1])["y"]
-        for _, tiles in groupby(found, key=lambda each: each[0][0]):
-            y_hat = torch.empty(0)
+        channels, _, columns = self.model.shapes(near.height, near.width)["y"]
+        for _, tiles in groupby(found, key=lambda each: each[0].top):
+            y_hat = None
             for box, latents in tiles:
-                inner = meet(box, near)
+                inner = box.meet(near)
                 assert inner is not None
-                if not y_hat.numel():
-                    size = (inner[2] - inner[0]) // step, columns
+                if y_hat is None:
+                    size = inner.height // step, columns
                     y_hat = torch.zeros(1, channels, *size, dtype=torch.float32, device=self.device)
                 if latents is None:
                     lost.append(inner)
                     continue
-                y = window(latents["y"], shift(inner, box), step)
-                row = inner[0], near[1], inner[2], near[3]
-                window(y_hat, shift(inner, row), step).copy_(y / UNIT)
+                y = window(latents["y"], inner.seen_from(box), step)
+                target = inner.move(-inner.top, -near.left)
+                window(y_hat, target, step).copy_(y / UNIT)
+            assert y_hat is not None  # no group is empty
             yield y_hat
 
     def pixels(self, y_hat: Tensor, at: Sequence[int], depth: int) -> Tensor:

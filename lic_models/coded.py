@@ -14,7 +14,7 @@ from .boxes import up
 from .errors import StreamError
 from .levels import LEVEL_MAX, LEVEL_MIN
 
-__all__ = ["Coded", "check", "pack", "unpack"]
+__all__ = ["TILE_PIXELS_MAX", "Coded", "check", "pack", "unpack"]
 
 TILE_UNIT = 64
 TILE_MAX = 255 * TILE_UNIT

@@ -19,7 +19,17 @@ from .mixtures import WEIGHTS
 from .positions import fill, take
 from .tables import INDICES, SCALE_MAX, SCALE_MIN, TAIL, WIDE
 
-__all__ = ["UNIT", "Shapes", "drive", "estimate", "index_bits", "mixture_bits", "nearest", "noisy"]
+__all__ = [
+    "LOG_RATIO",
+    "UNIT",
+    "Shapes",
+    "drive",
+    "estimate",
+    "index_bits",
+    "mixture_bits",
+    "nearest",
+    "noisy",
+]
 
 UNIT = 1 << FRAC
 LOG_RATIO = math.log(SCALE_MAX / SCALE_MIN) / (INDICES - 1)

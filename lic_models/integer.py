@@ -37,6 +37,7 @@ __all__ = [
     "odd",
     "round_ste",
     "saturate",
+    "smooth_magnitude",
 ]
 
 FRAC = 4  # fractional bits of activations, means and dequantised values: 1/16 of a step

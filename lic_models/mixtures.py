@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .tables import INDICES, TOTAL
 
-__all__ = ["WEIGHTS", "halves", "letter_weights", "powers"]
+__all__ = ["POWERS", "WEIGHTS", "halves", "letter_weights", "powers"]
 
 WEIGHTS = 256  # what the weights of a symbol's components sum to
 HALF_MIN, HALF_MAX = 4, 128  # largest magnitude with a letter of its own: a power of two

@@ -13,7 +13,7 @@ from ._timing import FRAMES_MAX, TIME_MAX, Timing
 if TYPE_CHECKING:
     from lic_models.pixels import Pixels
 
-__all__ = ["alike", "each", "timing"]
+__all__ = ["DURATION", "alike", "each", "timing"]
 
 DURATION = 100  # milliseconds, if the caller does not say
 

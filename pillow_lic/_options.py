@@ -16,7 +16,17 @@ from PIL import Image
 from . import _rate
 from .header import MODEL_DEFAULT, QUALITY_DEFAULT, TILE_MAX, TILE_UNIT, Box, worked
 
-__all__ = ["check_size", "effort", "encoding", "fits", "inside", "metadata", "tile_edge", "tune"]
+__all__ = [
+    "EXIF_PREFIX",
+    "check_size",
+    "effort",
+    "encoding",
+    "fits",
+    "inside",
+    "metadata",
+    "tile_edge",
+    "tune",
+]
 
 ONE_TILE_MAX = 2 << 20  # pixels; larger images are cut, which bounds the memory of a decoder
 TILE = 1024

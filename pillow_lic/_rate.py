@@ -18,7 +18,7 @@ from .header import LEVELS
 if TYPE_CHECKING:
     from lic_models.pixels import Pixels
 
-__all__ = ["Guess", "Target", "guess", "search", "wanted"]
+__all__ = ["NAMES", "Guess", "Target", "guess", "search", "wanted"]
 
 ENCODES_MAX = 8
 VALUES = 1e-9, 1e15  # of any target, far beyond every file

@@ -14,6 +14,9 @@ from .errors import ChecksumError, FormatError, TruncatedError
 from .header import CRC, Header, pack_varint, read_exactly, read_header, read_varint
 
 __all__ = [
+    "ANCILLARY",
+    "METADATA",
+    "PREVIEW",
     "Coded",
     "Header",
     "Parts",

@@ -15,17 +15,23 @@ from .errors import ChecksumError, FormatError, TruncatedError
 __all__ = [
     "CRC",
     "DEPTHS",
+    "LEVELS",
     "MODELS",
     "MODEL_DEFAULT",
     "MODES",
     "QUALITY_DEFAULT",
+    "SAMPLE",
     "SIGNATURE",
+    "TILE_MAX",
+    "TILE_UNIT",
+    "VERSION",
     "Box",
     "Header",
     "pack_varint",
     "read_exactly",
     "read_header",
     "read_varint",
+    "unpack_varint",
     "worked",
 ]
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .metrics import Pixels
 
 __all__ = [
+    "PSNR_MAX",
     "Coded",
     "Picture",
     "Row",

@@ -16,7 +16,7 @@ from . import files, metrics
 from .coders import Coder
 from .measure import Picture, Row
 
-__all__ = ["Point", "Store", "Summary", "curve", "published", "summarise"]
+__all__ = ["GAIN_RANGE", "Point", "Store", "Summary", "curve", "published", "summarise"]
 
 SAVE_EVERY = 5.0  # seconds: what an interrupted run may lose
 GAIN_RANGE = 0.15, 1.0  # bits per pixel in which photos are mostly used

@@ -81,6 +81,9 @@ def fit_command(
     reorder: Annotated[
         bool, typer.Option(help="With --transforms, of GDN: share out strong channels of y.")
     ] = False,
+    revive: Annotated[
+        bool, typer.Option(help="Make h_a and the prior of z anew: training can let them die.")
+    ] = False,
     teacher: Annotated[
         str | None, typer.Option(help="Model whose installed weights to imitate stage by stage.")
     ] = None,
@@ -190,6 +193,7 @@ def fit_command(
         transforms,
         fitting,
         reorder,
+        revive,
         taught,
     )
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

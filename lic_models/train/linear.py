@@ -18,12 +18,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..entropy import LOG_RATIO, UNIT, estimate, nearest
+from ..hyper import Hyperprior
 from ..integer import IntConv2d
 from ..layers import Branch
-from ..levels import ANCHORS, LEVEL_MIN, SPACING, lmbda
+from ..levels import ANCHORS, LEVEL_MAX, LEVEL_MIN, SPACING, lmbda
 from ..tables import INDICES, SCALE_MIN
 
-__all__ = ["anchor_step", "arrange", "fits", "linear_start", "reordered", "scale_index"]
+__all__ = [
+    "anchor_step",
+    "arrange",
+    "fits",
+    "hyper_start",
+    "linear_start",
+    "reordered",
+    "scale_index",
+    "speaking",
+]
 
 Z_SCALE = 0.4  # of the hyper-latent at the start, in steps: nothing uses it yet, so few bits
 FEW = 48  # inputs of a branch's last layer; with more, steps of Adam move its output too far
@@ -216,12 +226,61 @@ def _entropy_start(model: Any, images: Tensor) -> None:
         sizes = model.config.groups
         for heads, part in zip(model.parameters_y, torch.split(index, sizes), strict=True):
             heads.start(row, part)
-    if not hasattr(model, "h_a"):
+    if not isinstance(model, Hyperprior):
         return
+    hyper_start(model, images)
     level = _middle(images)
     y = model.analyse(images, level)
-    model.h_a[-1].weight *= Z_SCALE / model.latents(y, level)["z"].std()
-    z_index = scale_index(torch.tensor(Z_SCALE)) / 2**model.prior_z.index.frac_out
-    model.prior_z.index.bias.fill_(float(z_index))
     with _balancing(model, IntConv2d):
         estimate(model, model.latents(y, level), level, nearest)
+
+
+@torch.no_grad()
+def hyper_start(model: Hyperprior, images: Tensor) -> None:
+    """Make h_a and the prior of z anew, for y as it is, from images (B, 3, H, W).
+
+    Half of what h_a's ReLUs see is above 0: where nothing is, nothing is ever learned.
+    """
+    level = _middle(images)
+    y = model.analyse(images, level)
+    for layer in model.h_a:
+        layer.reset_parameters()  # type: ignore[operator]
+    nn.init.zeros_(model.h_a_bias.rows)
+    with _centring(model.h_a[0]):
+        model.latents(y, level)
+    last: Any = model.h_a[-1]
+    last.weight *= Z_SCALE / model.latents(y, level)["z"].std()
+    last.bias -= model.latents(y, level)["z"].mean((0, 2, 3))
+    nn.init.zeros_(model.prior_z.mean.bias)
+    z_index = scale_index(torch.tensor(Z_SCALE)) / 2**model.prior_z.index.frac_out
+    model.prior_z.index.bias.fill_(float(z_index))
+
+
+@contextmanager
+def _centring(layer: Any) -> Iterator[None]:
+    """While active, balance a layer as data reaches it, and centre each of its outputs."""
+
+    def run(layer: Any, args: Any) -> None:
+        _balance(layer, layer.weight.clone(), args[0].float(), 0.05, 1.0)
+        outputs = F.conv2d(args[0], layer.weight, padding=layer.padding)
+        layer.bias.copy_(-outputs.mean((0, 2, 3)))
+
+    handle = layer.register_forward_pre_hook(run)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@torch.no_grad()
+def speaking(model: nn.Module, images: Sequence[Tensor]) -> float:
+    """Share of z's channels that differ anywhere in images (1, 3, H, W); 0 without a hyperprior.
+
+    Its ReLUs can die in training, which little else tells: contexts stand in for it.
+    """
+    if not isinstance(model, Hyperprior):
+        return 0.0
+    level = torch.tensor([float(LEVEL_MAX)], device=images[0].device)
+    each = [model.latents(model.analyse(x, level), level)["z"][0].flatten(1) for x in images]
+    symbols = nearest(torch.cat(each, 1))[0]
+    return float((symbols != symbols[:, :1]).any(1).float().mean())

@@ -12,10 +12,11 @@ from torch import Tensor
 from .. import registry, weights
 from ..base import Model
 from ..gdn import GdnAnalysis
+from ..hyper import Hyperprior
 from ..refusals import refusing
 from .checkpoints import adopt, averaged
 from .imitation import inherited
-from .linear import fits, linear_start, reordered
+from .linear import fits, hyper_start, linear_start, reordered
 from .objective import TRANSFORMS
 
 __all__ = ["begin", "teacher_of"]
@@ -38,6 +39,7 @@ def begin(
     transforms: Path | None,
     fitting: bool,
     reorder: bool,
+    revive: bool,
     taught: Model | None,
 ) -> None:
     """Fill a network, as the options of `fit` ask, with `draw()` (B, 3, H, W) where it has to.
@@ -62,6 +64,11 @@ def begin(
         with refusing():
             linear_start(network, images, known)
     network.load_state_dict(network.state_dict() | known)  # strictly
+    if revive:
+        if not isinstance(network, Hyperprior):
+            problem = f"found {network.name}, allowed are models with a hyperprior"
+            raise typer.BadParameter(problem, param_hint="revive")
+        hyper_start(network, draw())
 
 
 def _transforms(network: Model, path: Path, fitting: bool) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from lic_models.photos import find
 from lic_models.train import data
 from lic_models.train.__main__ import app
 from lic_models.train.data import Photos
-from lic_models.train.linear import arrange, fits, linear_start, reordered, speaking
+from lic_models.train.linear import arrange, fits, linear_start, reordered
 from lic_models.train.loop import Settings, _average, _Run, evaluate
 from lic_models.train.muon import Muon, orthogonal
 from lic_models.train.objective import TRANSFORMS, Objective
@@ -316,28 +316,6 @@ def test_linear_start_is_a_working_codec(photos: Path):
     assert low["distortion"].mean() > high["distortion"].mean()
     assert low["bpp"].mean() < high["bpp"].mean()
     assert -10 * high["distortion"].mean().log10() > 35
-
-
-def test_a_dead_hyperprior_can_start_anew(photos: Path, tmp_path: Path):
-    """Where no ReLU lets anything through, h_a would stay as it is for ever."""
-    model = registry.lookup("tiny")(registry.lookup("tiny").configure())
-    x = Photos(find([photos]), 128, torch.device("cpu")).batch(8, np.random.default_rng(0))
-    linear_start(model, x)
-    assert speaking(model, x.split(1)) > 0.5
-    with torch.no_grad():
-        model.h_a[0].bias.fill_(-100)
-    assert speaking(model, x.split(1)) == 0
-    start = tmp_path / "start.pt"
-    torch.save({"average": model.state_dict()}, start)
-    common = ("--data", photos, "--patch", 64, "--batch", 2, "--minutes", 0.02)
-    for out, options, alive in ((tmp_path / "a", (), False), (tmp_path / "b", ("--revive",), True)):
-        run("fit", "tiny", *common, "--out", out, "--start", start, *options)
-        model.load_state_dict(state(out / "checkpoint.pt"))
-        assert (speaking(model, x.split(1)) > 0.5) == alive
-        *_, row = csv.DictReader((out / "log.csv").read_text().splitlines())
-        assert (float(row["z"]) > 0) == alive
-    problem = refusal("fit", "balle2017", *common, "--out", tmp_path / "c", "--revive")
-    assert "found balle2017, allowed are models with" in problem
 
 
 @pytest.mark.parametrize("groups", [(4, 12), (16, 16, 32, 64, 192), (32,)])

@@ -82,7 +82,7 @@ def fit_command(
         bool, typer.Option(help="With --transforms, of GDN: share out strong channels of y.")
     ] = False,
     revive: Annotated[
-        bool, typer.Option(help="Make h_a and the prior of z anew: training can let them die.")
+        bool, typer.Option(help="New weights for units whose ReLU has died.")
     ] = False,
     teacher: Annotated[
         str | None, typer.Option(help="Model whose installed weights to imitate stage by stage.")

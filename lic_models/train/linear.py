@@ -21,18 +21,16 @@ from ..entropy import LOG_RATIO, UNIT, estimate, nearest
 from ..hyper import Hyperprior
 from ..integer import IntConv2d
 from ..layers import Branch
-from ..levels import ANCHORS, LEVEL_MAX, LEVEL_MIN, SPACING, lmbda
+from ..levels import ANCHORS, LEVEL_MIN, SPACING, lmbda
 from ..tables import INDICES, SCALE_MIN
 
 __all__ = [
     "anchor_step",
     "arrange",
     "fits",
-    "hyper_start",
     "linear_start",
     "reordered",
     "scale_index",
-    "speaking",
 ]
 
 Z_SCALE = 0.4  # of the hyper-latent at the start, in steps: nothing uses it yet, so few bits
@@ -228,7 +226,7 @@ def _entropy_start(model: Any, images: Tensor) -> None:
             heads.start(row, part)
     if not isinstance(model, Hyperprior):
         return
-    hyper_start(model, images)
+    _hyper_start(model, images)
     level = _middle(images)
     y = model.analyse(images, level)
     with _balancing(model, IntConv2d):
@@ -236,7 +234,7 @@ def _entropy_start(model: Any, images: Tensor) -> None:
 
 
 @torch.no_grad()
-def hyper_start(model: Hyperprior, images: Tensor) -> None:
+def _hyper_start(model: Hyperprior, images: Tensor) -> None:
     """Make h_a and the prior of z anew, for y as it is, from images (B, 3, H, W).
 
     Half of what h_a's ReLUs see is above 0: where nothing is, nothing is ever learned.
@@ -270,17 +268,3 @@ def _centring(layer: Any) -> Iterator[None]:
         yield
     finally:
         handle.remove()
-
-
-@torch.no_grad()
-def speaking(model: nn.Module, images: Sequence[Tensor]) -> float:
-    """Share of z's channels that differ anywhere in images (1, 3, H, W); 0 without a hyperprior.
-
-    Its ReLUs can die in training, which little else tells: contexts stand in for it.
-    """
-    if not isinstance(model, Hyperprior):
-        return 0.0
-    level = torch.tensor([float(LEVEL_MAX)], device=images[0].device)
-    each = [model.latents(model.analyse(x, level), level)["z"][0].flatten(1) for x in images]
-    symbols = nearest(torch.cat(each, 1))[0]
-    return float((symbols != symbols[:, :1]).any(1).float().mean())

@@ -27,15 +27,14 @@ from ..levels import LEVEL_MAX, LEVEL_MIN
 from .adversarial import AdversarialObjective
 from .checkpoints import adopt, read
 from .data import Photos
-from .linear import speaking
 from .muon import Muon
 from .objective import TRANSFORMS, Objective
 from .passes import Passes, Recorded
+from .revive import share_alive
 
 __all__ = ["Diverged", "OtherOptions", "Settings", "evaluate", "fit"]
 
 SOAP_MOST = 520  # channels that SOAP finds a basis for; with more, that side stays as it is
-CALM = "h_a"  # its ReLUs have died of larger steps, and z with them
 RESTORING = "lrp"  # residual prediction: its layers sum as many inputs as strided ones do
 CRITIC = 0.3  # factor on the learning rate for the discriminator
 FIXED = ("entropy", "chain", "soap", "muon")  # settings that the state of the optimisers depends on
@@ -57,8 +56,8 @@ class Settings:
     """One run.
 
     minutes: budget of this stage, over all resumes; the schedule is laid over it.
-    rate: peak learning rate; entropy, chain: factors on it for all but the transforms and h_a, and
-        for the strided convolutions of the transforms, and residual prediction.
+    rate: peak learning rate; entropy, chain: factors on it for all but the transforms and for the
+        strided convolutions of the transforms, and residual prediction.
     batch: crops per step and process; clip: gradient norm.
     hold: share of the budget before the cosine decay; warmup: steps.
     average: decay of the exponential moving average of the weights, shorter at first: it is at
@@ -132,7 +131,7 @@ def _optimizers(objective: Objective, settings: Settings) -> list[torch.optim.Op
         part = name.partition(".")[0]
         transform = part in (*TRANSFORMS, RESTORING)
         chained = settings.chain if ".convs." in name or part == RESTORING else 1.0
-        factor = chained if transform else 1.0 if part == CALM else settings.entropy
+        factor = chained if transform else settings.entropy
         if parameter.requires_grad:
             matrix = (settings.soap or settings.muon) and transform and parameter.ndim == 4
             (matrices if matrix else adam).setdefault(factor, []).append(parameter)
@@ -287,7 +286,7 @@ class _Run:
             "loss": float(np.mean(self.losses or [math.nan])),
             "norm": float(np.mean(self.norms or [math.nan])),
             **evaluate(self.averaged, held_out),
-            "z": speaking(self.averaged.model, held_out),
+            "alive": share_alive(self.averaged.model, held_out),
         }
         self.losses, self.norms = [], []
         fresh = not path.exists()

@@ -12,12 +12,12 @@ from torch import Tensor
 from .. import registry, weights
 from ..base import Model
 from ..gdn import GdnAnalysis
-from ..hyper import Hyperprior
 from ..refusals import refusing
 from .checkpoints import adopt, averaged
 from .imitation import inherited
-from .linear import fits, hyper_start, linear_start, reordered
+from .linear import fits, linear_start, reordered
 from .objective import TRANSFORMS
+from .revive import revive as mend
 
 __all__ = ["begin", "teacher_of"]
 
@@ -65,10 +65,7 @@ def begin(
             linear_start(network, images, known)
     network.load_state_dict(network.state_dict() | known)  # strictly
     if revive:
-        if not isinstance(network, Hyperprior):
-            problem = f"found {network.name}, allowed are models with a hyperprior"
-            raise typer.BadParameter(problem, param_hint="revive")
-        hyper_start(network, draw())
+        mend(network, draw())
 
 
 def _transforms(network: Model, path: Path, fitting: bool) -> dict[str, Tensor]:

@@ -57,7 +57,7 @@ def results(model: Any, images: torch.Tensor) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("name", lic_models.names())
 def test_revival_changes_no_result(name: str):
-    """At first. After a step that takes units again, more of them are alive than before."""
+    """What is dead fires again, and nothing takes it yet."""
     model = started(name)
     kill(model)
     images = torch.stack([photo(128, 128, seed) for seed in range(10)])

@@ -29,8 +29,8 @@ __all__ = ["revive", "share_alive"]
 FLOOR = 0.05  # least spread of an input that is believed
 SPREAD = 1.0  # of what the ReLU of a new unit gets, for float layers
 HIDDEN = 4.0 * UNIT  # and for integer ones
-LEAST = 0.1  # of that, where inputs are nearly the same everywhere
-LIFT = 0.25  # of that, above 0 on average
+LEAST = 0.1  # of the spread that usual inputs would give, where they are nearly the same everywhere
+LIFT = 0.25  # of the spread asked for, above 0 on average
 
 Takers = list[tuple[Any, int]]  # layers that take a ReLU's outputs, from which input on
 

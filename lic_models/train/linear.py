@@ -235,21 +235,17 @@ def _entropy_start(model: Any, images: Tensor) -> None:
 
 @torch.no_grad()
 def _hyper_start(model: Hyperprior, images: Tensor) -> None:
-    """Make h_a and the prior of z anew, for y as it is, from images (B, 3, H, W).
+    """Initialise h_a and the prior of z for y as it is, from images (B, 3, H, W).
 
     Half of what h_a's ReLUs see is above 0: where nothing is, nothing is ever learned.
     """
     level = _middle(images)
     y = model.analyse(images, level)
-    for layer in model.h_a:
-        layer.reset_parameters()  # type: ignore[operator]
-    nn.init.zeros_(model.h_a_bias.rows)
     with _centring(model.h_a[0]):
         model.latents(y, level)
     last: Any = model.h_a[-1]
     last.weight *= Z_SCALE / model.latents(y, level)["z"].std()
     last.bias -= model.latents(y, level)["z"].mean((0, 2, 3))
-    nn.init.zeros_(model.prior_z.mean.bias)
     z_index = scale_index(torch.tensor(Z_SCALE)) / 2**model.prior_z.index.frac_out
     model.prior_z.index.bias.fill_(float(z_index))
 

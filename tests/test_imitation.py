@@ -108,7 +108,7 @@ def test_fit_with_a_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert torch.equal(state["g_a.convs.2.weight"], wanted)
 
 
-@pytest.mark.parametrize("other", [("--start", "x"), ("--rate-only",), ("--adversarial",)])
+@pytest.mark.parametrize("other", [("--start", "x"), ("--only", "rate"), ("--adversarial",)])
 def test_one_aim_at_a_time(tmp_path: Path, other: tuple[str, ...]):
     arguments = ["fit", "cheng2020", "--teacher", "tiny", *other, "--data", tmp_path]
     arguments += ["--out", tmp_path, "--minutes", "1"]

@@ -25,7 +25,7 @@ from lic_models.train.data import Photos
 from lic_models.train.linear import arrange, fits, linear_start, reordered
 from lic_models.train.loop import Settings, _average, _Run, evaluate
 from lic_models.train.muon import Muon, orthogonal
-from lic_models.train.objective import TRANSFORMS, Objective
+from lic_models.train.objective import SYNTHESIS, TRANSFORMS, Objective
 from lic_models.train.passes import Passes, Recorded
 
 
@@ -94,7 +94,7 @@ def test_resuming_with_other_options(photos: Path, tmp_path: Path):
     for option, found in (
         (("--entropy", 9), "entropy: found 9.0, allowed to go on is 4.0"),
         (("--tune", "ms-ssim"), "tune: found ms-ssim"),
-        (("--rate-only",), "rate_only: found True"),
+        (("--only", "rate"), "only: found rate"),
         (("--soap",), "soap: found True"),
         (("--muon",), "muon: found True"),
         (("--adversarial",), "objective: found AdversarialObjective"),
@@ -333,18 +333,32 @@ def test_transforms_can_be_shared(photos: Path, tmp_path: Path):
     common = ("fit", "tiny", "--data", photos, "--patch", 64, "--batch", 2, "--minutes", 0.02)
     run(*common, "--out", tmp_path / "first")
     first = tmp_path / "first" / "checkpoint.pt"
-    run(*common, "--out", tmp_path / "second", "--transforms", first, "--rate-only", "--seed", 5)
+    run(*common, "--out", tmp_path / "second", "--transforms", first, "--only", "rate", "--seed", 5)
     before, after = (state(tmp_path / name / "checkpoint.pt") for name in ("first", "second"))
     for name, tensor in after.items():
         shared = name.partition(".")[0] in TRANSFORMS
         assert torch.equal(tensor, before[name]) == shared or not before[name].any(), name
 
 
+@pytest.mark.parametrize("more", [(), ("--adversarial",)])
+def test_the_synthesis_can_learn_alone(photos: Path, tmp_path: Path, more: tuple[str, ...]):
+    """What is coded stays as it is, to the bit; pictures of it get better."""
+    common = ("fit", "tiny", "--data", photos, "--patch", 64, "--batch", 2, "--minutes", 0.02)
+    run(*common, "--out", tmp_path / "first")
+    first = tmp_path / "first" / "checkpoint.pt"
+    alone = ("--only", "distortion", *more, "--every", 0.01)
+    run(*common, "--out", tmp_path / "second", "--start", first, *alone)
+    before, after = (state(tmp_path / name / "checkpoint.pt") for name in ("first", "second"))
+    moved = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert moved
+    assert {name.partition(".")[0] for name in moved} <= set(SYNTHESIS)
+
+
 def test_residual_prediction_is_no_transform():
     """It learns with the entropy path, from pixels that the transforms as they are make of it."""
     cls = registry.lookup("minnen2020")
     torch.manual_seed(0)
-    objective = Objective(cls(cls.configs["toy"]), rate_only=True)
+    objective = Objective(cls(cls.configs["toy"]), only="rate")
     objective(torch.rand(2, 3, 64, 64), torch.tensor([500.0, 5000.0]))["loss"].backward()
     moved = {
         n.partition(".")[0] for n, p in objective.model.named_parameters() if p.grad is not None
@@ -577,7 +591,7 @@ def test_fitting_grows_and_shrinks(photos: Path, tmp_path: Path):
         path, out = tmp_path / f"{blocks}.pt", tmp_path / str(blocks)
         torch.save({"average": other}, path)
         common = ("fit", "tiny", "--data", photos, "--patch", 64, "--minutes", 0.01, "--batch", 1)
-        run(*common, "--transforms", path, "--fitting", "--rate-only", "--out", out)
+        run(*common, "--transforms", path, "--fitting", "--only", "rate", "--out", out)
         found = state(out / "checkpoint.pt")
         both = [name for name in found if name in other and name.startswith("g_")]
         assert len(both) > 10

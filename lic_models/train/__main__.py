@@ -31,7 +31,7 @@ from .adversarial import AdversarialObjective
 from .data import Photos, readable
 from .imitation import ImitationObjective
 from .loop import Diverged, OtherOptions, Settings, fit
-from .objective import Objective
+from .objective import ONLY, Objective
 from .start import begin, teacher_of
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
@@ -87,7 +87,10 @@ def fit_command(
     teacher: Annotated[
         str | None, typer.Option(help="Model whose installed weights to imitate stage by stage.")
     ] = None,
-    rate_only: Annotated[bool, typer.Option(help="Train all but the transforms.")] = False,
+    only: Annotated[
+        str | None,
+        typer.Option(help="rate: train all but the transforms; distortion: only the synthesis."),
+    ] = None,
     tune: Annotated[str, _Tune] = PLAIN,
     adversarial: Annotated[bool, typer.Option(help="Against a discriminator, as HiFiC.")] = False,
     precise: Annotated[
@@ -132,9 +135,14 @@ def fit_command(
         raise typer.BadParameter(
             "found several, allowed is one alone", param_hint="start or transforms, teacher"
         )
-    if sum((teacher is not None, adversarial, rate_only)) > 1:
+    if only not in (None, *ONLY):
         raise typer.BadParameter(
-            "found several, allowed is one", param_hint="teacher, adversarial, rate-only"
+            f"found {only!r}, allowed are {', '.join(ONLY)}", param_hint="only"
+        )
+    if sum((teacher is not None, adversarial, only == "rate")) > 1 or (teacher and only):
+        raise typer.BadParameter(
+            "found several, allowed is one, or --adversarial with --only distortion",
+            param_hint="teacher, adversarial, only",
         )
     if tune != PLAIN and (adversarial or teacher is not None):
         raise typer.BadParameter(
@@ -219,9 +227,9 @@ def fit_command(
         with refusing("teacher"):
             objective: Objective = ImitationObjective(network, taught, precise)
     elif adversarial:
-        objective = AdversarialObjective(network, precise)
+        objective = AdversarialObjective(network, only, precise)
     else:
-        objective = Objective(network, rate_only, precise, tune)
+        objective = Objective(network, only, precise, tune)
     try:
         fit(objective.to(where), photos, crops, settings, out)
     except OtherOptions as error:

@@ -97,8 +97,8 @@ class AdversarialObjective(Objective):
     For one process: the discriminator's gradients are not shared.
     """
 
-    def __init__(self, model: Model, precise: bool = False) -> None:
-        super().__init__(model, precise=precise)
+    def __init__(self, model: Model, only: str | None = None, precise: bool = False) -> None:
+        super().__init__(model, only, precise)
         self.discriminator = Discriminator(model.config.M)
 
     def forward(self, x: Tensor, level: Tensor, noise: bool = True) -> dict[str, Tensor]:

@@ -28,14 +28,13 @@ from .adversarial import AdversarialObjective
 from .checkpoints import adopt, read
 from .data import Photos
 from .muon import Muon
-from .objective import TRANSFORMS, Objective
+from .objective import RESTORING, TRANSFORMS, Objective
 from .passes import Passes, Recorded
 from .revive import share_alive
 
 __all__ = ["Diverged", "OtherOptions", "Settings", "evaluate", "fit"]
 
 SOAP_MOST = 520  # channels that SOAP finds a basis for; with more, that side stays as it is
-RESTORING = "lrp"  # residual prediction: its layers sum as many inputs as strided ones do
 CRITIC = 0.3  # factor on the learning rate for the discriminator
 FIXED = ("entropy", "chain", "soap", "muon")  # settings that the state of the optimisers depends on
 Drawn = tuple[Tensor, Tensor]  # images (B, 3, H, W) and their levels (B,)
@@ -325,7 +324,7 @@ class _Run:
             "model": self.objective.model.name,
             "objective": type(self.objective).__name__,
             "tune": self.objective.tune,
-            "rate_only": self.objective.rate_only,
+            "only": self.objective.only,
             **{name: getattr(self.settings, name) for name in FIXED},
         }
 

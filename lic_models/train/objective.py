@@ -14,9 +14,12 @@ from ..integer import anchor_shares
 from ..levels import LMBDA_MAX, LMBDA_MIN, lmbda
 from ..tunes import PLAIN
 
-__all__ = ["TRANSFORMS", "Objective", "weigh"]
+__all__ = ["ONLY", "RESTORING", "SYNTHESIS", "TRANSFORMS", "Objective", "weigh"]
 
 TRANSFORMS = ("g_a", "g_s", "gain", "inverse_gain")  # what models with other contexts can share
+RESTORING = "lrp"  # residual prediction: its layers sum as many inputs as strided ones do
+SYNTHESIS = ("g_s", "inverse_gain", RESTORING)  # what makes a picture of y as it was decoded
+ONLY = ("rate", "distortion")  # what a run can serve alone
 
 BALANCE = 0.55  # loss grows about as lambda^0.55; dividing it out lets every level count alike
 
@@ -32,22 +35,26 @@ def weigh(bpp: Tensor, distortion: Tensor, level: Tensor) -> Tensor:
 class Objective(nn.Module):
     """The loss as a module, so that data parallelism can wrap it.
 
-    With `rate_only` the transforms stay as they are, and nothing is synthesised in training unless
-    the model `restores` y_hat. `tune` is a key of `TUNES`.
+    With `only` one of `ONLY` the other stays as it is. For "rate" the transforms do, and nothing is
+    synthesised in training unless the model `restores` y_hat; for "distortion" all but the
+    synthesis does, which learns from y_hat as it will be decoded. `tune` is a key of `TUNES`.
     Without `precise` they train in 16 bits: bfloat16 on CPUs, whose rounding is not small beside
     that of the highest qualities (at 100 it takes 0.6 dB, at 50 less than 0.1 dB), and float16, an
     eighth as coarse, on GPUs.
     """
 
     def __init__(
-        self, model: Model, rate_only: bool = False, precise: bool = False, tune: str = PLAIN
+        self, model: Model, only: str | None = None, precise: bool = False, tune: str = PLAIN
     ) -> None:
         super().__init__()
-        self.model, self.rate_only, self.precise, self.tune = model, rate_only, precise, tune
+        self.model, self.only, self.precise, self.tune = model, only, precise, tune
         self.loose = False
-        if rate_only:
-            for name, parameter in model.named_parameters():
-                parameter.requires_grad_(name.partition(".")[0] not in TRANSFORMS)
+        for name, parameter in model.named_parameters():
+            part = name.partition(".")[0]
+            if only == "rate":
+                parameter.requires_grad_(part not in TRANSFORMS)
+            elif only == "distortion":
+                parameter.requires_grad_(part in SYNTHESIS)
 
     def loosen(self, loose: bool) -> None:
         """Train without the rounding in integer layers, or with it, as at the start.
@@ -72,10 +79,11 @@ class Objective(nn.Module):
         fast = self.training and not self.precise
         device, half = x.device.type, self.reduced(x.device)
         shares = anchor_shares(level)
+        decoded = nearest if self.only == "distortion" or not noise else noisy
         with torch.autocast(device, dtype=half, enabled=fast):
             latents = self.model.latents(self.model.analyse(x, shares), shares)
-        latents, bits = estimate(self.model, latents, shares, noisy if noise else nearest)
-        brief = self.rate_only and self.training and not self.model.restores
+        latents, bits = estimate(self.model, latents, shares, decoded)
+        brief = self.only == "rate" and self.training and not self.model.restores
         y_hat = latents["y"] / UNIT
         with torch.autocast(device, dtype=half, enabled=fast):
             x_hat = x if brief else self.model.synthesise(y_hat, shares)

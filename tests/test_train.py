@@ -342,7 +342,7 @@ def test_transforms_can_be_shared(photos: Path, tmp_path: Path):
 
 @pytest.mark.parametrize("more", [(), ("--adversarial",)])
 def test_the_synthesis_can_learn_alone(photos: Path, tmp_path: Path, more: tuple[str, ...]):
-    """What is coded stays as it is, to the bit; pictures of it get better."""
+    """What is coded stays as it is, to the bit."""
     common = ("fit", "tiny", "--data", photos, "--patch", 64, "--batch", 2, "--minutes", 0.02)
     run(*common, "--out", tmp_path / "first")
     first = tmp_path / "first" / "checkpoint.pt"
@@ -414,6 +414,8 @@ def test_channels_can_be_reordered():
     [
         (("--reorder",), "without --transforms"),
         (("--fitting", "--transforms", "x", "--start", "x"), "with --start"),
+        (("--only", "both"), "found 'both', allowed are rate, distortion"),
+        (("--only", "rate", "--adversarial"), "allowed is one"),
         (("--tune", "best"), "allowed are 'psnr' and 'ms-ssim'"),
         (("--tune", "ms-ssim", "--adversarial"), "allowed is 'psnr'"),
         (("--reorder", "--transforms"), "allowed are models with GDN"),

@@ -79,10 +79,10 @@ class Objective(nn.Module):
         fast = self.training and not self.precise
         device, half = x.device.type, self.reduced(x.device)
         shares = anchor_shares(level)
-        decoded = nearest if self.only == "distortion" or not noise else noisy
+        rounding = nearest if self.only == "distortion" or not noise else noisy
         with torch.autocast(device, dtype=half, enabled=fast):
             latents = self.model.latents(self.model.analyse(x, shares), shares)
-        latents, bits = estimate(self.model, latents, shares, decoded)
+        latents, bits = estimate(self.model, latents, shares, rounding)
         brief = self.only == "rate" and self.training and not self.model.restores
         y_hat = latents["y"] / UNIT
         with torch.autocast(device, dtype=half, enabled=fast):

@@ -73,7 +73,6 @@ class Model(nn.Module, ABC):
     pixels: ClassVar[int] = 16  # per sample of y
     halo: ClassVar[int] = 8  # samples of y around a region that its pixels depend on, at most
     sequential: ClassVar[bool] = False  # whether y is coded in steps too small to train on
-    restores: ClassVar[bool] = False  # whether y_hat is improved before the transform gets it
 
     def __init__(self, config: Any) -> None:
         super().__init__()

@@ -17,9 +17,10 @@ from PIL import Image, features
 
 import lic_models
 from lic_models import registry, weights
+from lic_models.integer import anchor_shares
 from lic_models.levels import LEVEL_MAX, LEVEL_MIN
 from lic_models.photos import find
-from lic_models.train import data
+from lic_models.train import data, replay
 from lic_models.train.__main__ import app
 from lic_models.train.data import Photos
 from lic_models.train.linear import arrange, fits, linear_start, reordered
@@ -354,17 +355,54 @@ def test_the_synthesis_can_learn_alone(photos: Path, tmp_path: Path, more: tuple
     assert {name.partition(".")[0] for name in moved} <= set(SYNTHESIS)
 
 
-def test_residual_prediction_is_no_transform():
-    """It learns with the entropy path, from pixels that the transforms as they are make of it."""
+def test_rate_alone_is_that_of_the_same_y():
+    """Where nothing is synthesised training takes y, and the bits are what images would give."""
+    cls = registry.lookup("tiny")
+    torch.manual_seed(0)
+    objective = Objective(cls(cls.configure()), only="rate", precise=True)
+    x, level = torch.rand(2, 3, 64, 64), torch.tensor([500.0, 5000.0])
+    y = objective.analyse(x, anchor_shares(level))
+    found = []
+    for training, given in ((False, x), (True, y)):
+        torch.manual_seed(1)
+        found.append(objective.train(training)(given, level)["bpp"])
+    assert torch.equal(*found)
+    assert (found[0] > 0).all()
+
+
+def test_what_was_analysed_serves_again(monkeypatch: pytest.MonkeyPatch):
+    """One batch in a few is new, the rest is old, with the levels it was analysed for."""
+    monkeypatch.setattr(replay, "HELD", 16)
+    made: list[int] = []
+
+    def fresh() -> tuple[torch.Tensor, torch.Tensor]:
+        made.append(len(made))
+        return torch.full((2, 3, 1, 1), made[-1] + 0.25), torch.full((2,), float(made[-1]))
+
+    draw = replay.Replay(fresh, np.random.default_rng(0))
+    served = [draw() for _ in range(600)]
+    assert 600 / replay.USES * 0.7 < len(made) < 600 / replay.USES * 1.3
+    assert len(draw.held) == 16
+    assert all((y == level[:, None, None, None] + 0.25).all() for y, level in served)
+    assert {int(level[0]) for _, level in served} == set(made)
+    assert served[-1][0].dtype == torch.float32
+
+
+@pytest.mark.parametrize("only", [None, "rate", "distortion"])
+def test_residual_prediction_learns_with_the_synthesis(only: str | None):
+    """Another model's transforms come without it, but pixels are what it learns from."""
     cls = registry.lookup("minnen2020")
     torch.manual_seed(0)
-    objective = Objective(cls(cls.configs["toy"]), only="rate")
-    objective(torch.rand(2, 3, 64, 64), torch.tensor([500.0, 5000.0]))["loss"].backward()
+    objective = Objective(cls(cls.configs["toy"]), only)
+    x, level = torch.rand(2, 3, 64, 64), torch.tensor([500.0, 5000.0])
+    given = objective.analyse(x, anchor_shares(level)).detach() if objective.brief else x
+    objective(given, level)["loss"].backward()
     moved = {
         n.partition(".")[0] for n, p in objective.model.named_parameters() if p.grad is not None
     }
-    assert {"lrp", "channel", "h_a"} <= moved
-    assert not moved & set(TRANSFORMS)
+    assert ({"lrp", "g_s"} <= moved) == (only != "rate")
+    assert ({"channel", "h_a"} <= moved) == (only != "distortion")
+    assert ("g_a" in moved) == (only is None)
 
 
 def test_weights_can_be_shortened():

@@ -73,7 +73,6 @@ def _residual(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 class Minnen2020(Hyperprior):
     """Slices of channels, coded one after another."""
 
-    restores = True
     paper = "Minnen and Singh, Channel-wise Autoregressive Entropy Models for Learned Image "
     paper += "Compression, ICIP 2020, arXiv:2007.08739"
     configs: ClassVar[dict[str, Any]] = {"shipped": Config(), "paper": PAPER, "toy": TOY}

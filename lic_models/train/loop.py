@@ -23,6 +23,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..atomic import replacing
 from ..distortions import TUNES
+from ..integer import anchor_shares
 from ..levels import LEVEL_MAX, LEVEL_MIN
 from .adversarial import AdversarialObjective
 from .checkpoints import adopt, read
@@ -30,6 +31,7 @@ from .data import Photos
 from .muon import Muon
 from .objective import RESTORING, TRANSFORMS, Objective
 from .passes import Passes, Recorded
+from .replay import Replay
 from .revive import share_alive
 
 __all__ = ["Diverged", "OtherOptions", "Settings", "evaluate", "fit"]
@@ -37,7 +39,7 @@ __all__ = ["Diverged", "OtherOptions", "Settings", "evaluate", "fit"]
 SOAP_MOST = 520  # channels that SOAP finds a basis for; with more, that side stays as it is
 CRITIC = 0.3  # factor on the learning rate for the discriminator
 FIXED = ("entropy", "chain", "soap", "muon")  # settings that the state of the optimisers depends on
-Drawn = tuple[Tensor, Tensor]  # images (B, 3, H, W) and their levels (B,)
+Drawn = tuple[Tensor, Tensor]  # images (B, 3, H, W), or their y, and their levels (B,)
 PATIENCE = 100  # steps without a finite gradient before a run is given up
 EVALUATE_AT = (500, 2500, 5000, 7500, 10000)  # levels
 
@@ -391,11 +393,17 @@ def fit(
             levels = levels.pin_memory()  # or copying would wait for all that goes before
         return x, levels.to(device, non_blocking=True)
 
-    drawn = draw()
+    @torch.no_grad()
+    def analysed() -> Drawn:
+        x, levels = draw()
+        return objective.analyse(x, anchor_shares(levels)), levels
+
+    following = Replay(analysed, random) if objective.brief else draw
+    drawn = following()
     with Progress(disable=rank > 0) as bar, _saved(run, checkpoint, rank):
         task = bar.add_task("training", total=budget, completed=int(run.elapsed))
         while run.elapsed < budget:
-            drawn = run.learn(forward, drawn, draw)
+            drawn = run.learn(forward, drawn, following)
             run.elapsed = _agreed(time.monotonic() - began, device, world)
             bar.update(task, completed=run.elapsed)
             due = run.elapsed >= budget or time.monotonic() - last > settings.every * 60

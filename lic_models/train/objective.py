@@ -35,9 +35,9 @@ def weigh(bpp: Tensor, distortion: Tensor, level: Tensor) -> Tensor:
 class Objective(nn.Module):
     """The loss as a module, so that data parallelism can wrap it.
 
-    With `only` one of `ONLY` the other stays as it is. For "rate" the transforms do, and nothing is
-    synthesised in training unless the model `restores` y_hat; for "distortion" all but the
-    synthesis does, which learns from y_hat as it will be decoded. `tune` is a key of `TUNES`.
+    With `only` one of `ONLY` the other stays as it is. For "rate" the transforms do, and residual
+    prediction, and nothing is synthesised in training; for "distortion" all but the synthesis does,
+    which learns from y_hat as it will be decoded. `tune` is a key of `TUNES`.
     Without `precise` they train in 16 bits: bfloat16 on CPUs, whose rounding is not small beside
     that of the highest qualities (at 100 it takes 0.6 dB, at 50 less than 0.1 dB), and float16, an
     eighth as coarse, on GPUs.
@@ -52,7 +52,7 @@ class Objective(nn.Module):
         for name, parameter in model.named_parameters():
             part = name.partition(".")[0]
             if only == "rate":
-                parameter.requires_grad_(part not in TRANSFORMS)
+                parameter.requires_grad_(part not in (*TRANSFORMS, RESTORING))
             elif only == "distortion":
                 parameter.requires_grad_(part in SYNTHESIS)
 
@@ -71,26 +71,42 @@ class Objective(nn.Module):
         """Type of what trains in 16 bits."""
         return torch.float16 if device.type == "cuda" else torch.bfloat16
 
-    def forward(self, x: Tensor, level: Tensor, noise: bool = True) -> dict[str, Tensor]:
+    @property
+    def brief(self) -> bool:
+        """Whether training takes y for images: neither transform has a part in it."""
+        return self.only == "rate" and self.training
+
+    def _half(self, device: torch.device) -> torch.autocast:
+        """Compute in 16 bits where that trains."""
+        fast = self.training and not self.precise
+        return torch.autocast(device.type, dtype=self.reduced(device), enabled=fast)
+
+    def analyse(self, x: Tensor, shares: Tensor) -> Tensor:
+        """y (B, M, H/16, W/16) of images (B, 3, H, W) in [0, 1], for shares of levels."""
+        with self._half(x.device):
+            return self.model.analyse(x, shares)
+
+    def forward(self, given: Tensor, level: Tensor, noise: bool = True) -> dict[str, Tensor]:
         """Return `loss` (scalar), `bpp` and `distortion` (B,) for images (B, 3, H, W) in [0, 1].
 
-        Also `x_hat`, and `y_hat` (B, M, H/16, W/16) in units of a step.
+        Also `x_hat`, and `y_hat` (B, M, H/16, W/16) in units of a step. While `brief` it is given
+        their y, and distortion and x_hat are left out.
         """
-        fast = self.training and not self.precise
-        device, half = x.device.type, self.reduced(x.device)
         shares = anchor_shares(level)
         rounding = nearest if self.only == "distortion" or not noise else noisy
-        with torch.autocast(device, dtype=half, enabled=fast):
-            latents = self.model.latents(self.model.analyse(x, shares), shares)
+        y = given if self.brief else self.analyse(given, shares)
+        with self._half(given.device):
+            latents = self.model.latents(y, shares)
         latents, bits = estimate(self.model, latents, shares, rounding)
-        brief = self.only == "rate" and self.training and not self.model.restores
         y_hat = latents["y"] / UNIT
-        with torch.autocast(device, dtype=half, enabled=fast):
-            x_hat = x if brief else self.model.synthesise(y_hat, shares)
+        bpp = bits / (y[0, 0].numel() * self.model.pixels**2)
+        if self.brief:
+            loss = weigh(bpp, torch.zeros_like(bpp), level).mean()
+            return {"loss": loss, "bpp": bpp, "y_hat": y_hat}
+        with self._half(given.device):
+            x_hat = self.model.synthesise(y_hat, shares)
         if not self.training:
             x_hat = x_hat.clamp(0, 1)
-        distortion = TUNES[self.tune].distortion(x_hat.float(), x)
-        bpp = bits / (x.shape[2] * x.shape[3])
+        distortion = TUNES[self.tune].distortion(x_hat.float(), given)
         loss = weigh(bpp, distortion, level).mean()
-        out = {"loss": loss, "bpp": bpp, "distortion": distortion}
-        return {**out, "x_hat": x_hat, "y_hat": y_hat}
+        return {"loss": loss, "bpp": bpp, "distortion": distortion, "x_hat": x_hat, "y_hat": y_hat}

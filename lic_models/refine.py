@@ -28,7 +28,7 @@ from .boxes import Box, boxes, window, within
 from .device import roughly
 from .distortions import TUNES, Distortion
 from .entropy import UNIT, estimate, nearest
-from .levels import lmbda
+from .levels import LEVEL_MAX, lmbda
 
 __all__ = ["EFFORT_MAX", "NEAR", "refine"]
 
@@ -45,6 +45,8 @@ STRONG = 4.0  # most root mean squares that count
 INERTIA = 0.8  # of the gradients of draws, each of which says little
 WARM = 0.3  # temperature at first
 COLD, COLD_DRAWN = 0.01, 0.1  # and at last
+SLOPE = 0.65, 0.6  # factor on the way at quality 0, and how much more it is at 100: at low rates a
+# value that crosses to a neighbour moves more of the picture. It saves 0.3 % more (2 steps)
 ELSEWHERE = 1.5  # factor on the way where the weights were trained for another tune: what serves
 # this one is farther away. It saves up to 2 % more; 2 loses that again (2 and 4 steps).
 EDGE = 1e-3  # how close to its neighbours a value may come before atanh is infinite
@@ -119,7 +121,8 @@ def refine(
         return {name: latent.detach().clone() for name, latent in found.items()}
 
     farther = 1.0 if tune == trained else ELSEWHERE
-    results = [latents, anneal(first, farther * (TRAVEL[0] - TRAVEL[1] / first), COLD, 0.0, None)]
+    travel = farther * (SLOPE[0] + SLOPE[1] * level / LEVEL_MAX) * (TRAVEL[0] - TRAVEL[1] / first)
+    results = [latents, anneal(first, travel, COLD, 0.0, None)]
     if first < count:
         chance = torch.Generator(x.device).manual_seed(0)  # one image, one file
         drawn = farther * TRAVEL_DRAWN, COLD_DRAWN, INERTIA, chance

@@ -10,7 +10,7 @@ from torch import Tensor
 
 __all__ = ["Replay"]
 
-USES = 6  # steps that a batch serves on average: its analysis takes as long as two or three of them
+USES = 6  # steps that a batch serves on average: analysing it takes as long as half a step or two
 HELD = 512  # batches: 0.5 GB of 6 crops of 256 x 256 pixels each
 
 

@@ -251,9 +251,9 @@ class _Run:
                 self.advance = Recorded(self._advance)  # reads gradients where passes leave them
 
     def learn(self, forward: nn.Module, drawn: Drawn, draw: Callable[[], Drawn]) -> Drawn:
-        """Take one step on images (B, 3, H, W) at levels (B,); a non-finite gradient is skipped.
+        """Take one step on what was drawn; a non-finite gradient is skipped.
 
-        Returns the images and levels of the next, drawn while the device is at work.
+        Returns what is drawn for the next, while the device is at work.
         """
         progress = self.elapsed / (self.settings.minutes * 60)
         loose = progress < self.settings.loose

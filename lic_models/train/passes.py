@@ -27,7 +27,7 @@ class Passes:
         self.objective, self.forward, self.clip = objective, forward, clip
 
     def __call__(self, x: Tensor, level: Tensor) -> dict[str, Tensor]:
-        """Go through images (B, 3, H, W) at levels (B,); returns what the objective does.
+        """Go through images, or their y, at levels (B,); returns what the objective does.
 
         Also `norm`, that of the gradient of the model before it was clipped.
         """

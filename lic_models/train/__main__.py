@@ -81,6 +81,9 @@ def fit_command(
     reorder: Annotated[
         bool, typer.Option(help="With --transforms, of GDN: share out strong channels of y.")
     ] = False,
+    hyperprior: Annotated[
+        Path | None, typer.Option(help="The same, for the hyperprior, of a model without contexts.")
+    ] = None,
     revive: Annotated[
         bool, typer.Option(help="New weights for units whose ReLU has died.")
     ] = False,
@@ -201,6 +204,7 @@ def fit_command(
         transforms,
         fitting,
         reorder,
+        hyperprior,
         revive,
         taught,
     )

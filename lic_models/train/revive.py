@@ -24,7 +24,7 @@ from ..integer_blocks import IntStack
 from ..layers import ResidualBottleneck
 from ..levels import LEVEL_MAX, LEVEL_MIN
 
-__all__ = ["revive", "share_alive"]
+__all__ = ["revive", "share_alive", "stacks"]
 
 FLOOR = 0.05  # least spread of an input that is believed
 SPREAD = 1.0  # of what the ReLU of a new unit gets, for float layers
@@ -68,7 +68,7 @@ class _Watch:
             handles.append(self.model.h_a[0].register_forward_pre_hook(look))
             handles += [
                 stack.register_forward_pre_hook(self.stack(takers))
-                for stack, takers in _stacks(self.model)
+                for stack, takers in stacks(self.model)
             ]
         try:
             yield
@@ -162,7 +162,7 @@ def _plain(layer: Any, x: Tensor, weight: Tensor | None = None) -> Tensor:
     return F.conv2d(x, weight, stride=getattr(layer, "stride", 1), padding=weight.shape[2] // 2)
 
 
-def _stacks(model: Any) -> Iterator[tuple[IntStack, Takers]]:
+def stacks(model: Any) -> Iterator[tuple[IntStack, Takers]]:
     """Integer networks of a model's entropy path, and what takes their last outputs."""
     heads = list(model.parameters_y)
     firsts = [each.body.layers[0] if hasattr(each, "body") else each.index for each in heads]

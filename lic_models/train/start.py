@@ -14,12 +14,15 @@ from ..base import Model
 from ..gdn import GdnAnalysis
 from ..refusals import refusing
 from .checkpoints import adopt, averaged
+from .graft import graft
 from .imitation import inherited
 from .linear import fits, linear_start, reordered
 from .objective import TRANSFORMS
 from .revive import revive as mend
 
 __all__ = ["begin", "teacher_of"]
+
+ENOUGH = 16  # crops for averages at each level
 
 
 def teacher_of(name: str) -> Model:
@@ -39,6 +42,7 @@ def begin(
     transforms: Path | None,
     fitting: bool,
     reorder: bool,
+    hyperprior: Path | None,
     revive: bool,
     taught: Model | None,
 ) -> None:
@@ -64,6 +68,9 @@ def begin(
         with refusing():
             linear_start(network, images, known)
     network.load_state_dict(network.state_dict() | known)  # strictly
+    if hyperprior is not None:
+        with refusing("hyperprior"):
+            graft(network, averaged(hyperprior), draw()[:ENOUGH])
     if revive:
         mend(network, draw())
 

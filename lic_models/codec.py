@@ -292,7 +292,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_loading.clear)  # whoever held one is not there
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)  # all weights that ship, so that who decodes them in turn loads each once
 @torch.inference_mode(False)  # whatever the first caller's mode: gradients pass through weights
 def _load(found: weights.Found, device: torch.device) -> Codec:
     return Codec(weights.load(found, device), found.fingerprint, device, found.tune)

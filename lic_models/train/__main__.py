@@ -82,7 +82,8 @@ def fit_command(
         bool, typer.Option(help="With --transforms, of GDN: share out strong channels of y.")
     ] = False,
     hyperprior: Annotated[
-        Path | None, typer.Option(help="The same, for the hyperprior, of a model without contexts.")
+        Path | None,
+        typer.Option(help="Such a file of a model without contexts, for its hyperprior alone."),
     ] = None,
     revive: Annotated[
         bool, typer.Option(help="New weights for units whose ReLU has died.")

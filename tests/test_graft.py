@@ -104,7 +104,7 @@ def test_grafted(name: str):
     assert torch.equal(z_hat, coded(giver, images)[0])
     for found, expected in zip(after, before, strict=True):
         assert expected.std() > 5
-        assert torch.allclose(found, expected, rtol=0, atol=3)
+        assert torch.allclose(found, expected, rtol=0, atol=3)  # sums were rounded elsewhere
     state = model.state_dict()
     same = [k for k in state if k.partition(".")[0] in HYPERPRIOR and k != "h_a.0.weight"]
     assert len(same) > 10

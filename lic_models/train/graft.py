@@ -29,8 +29,8 @@ NEAR = 0.05  # most that a row may be off, as a share of its norm: weights are s
 def graft(model: Any, other: Mapping[str, Tensor], images: Tensor) -> None:
     """Give a model the hyperprior of another with the same transforms.
 
-    Nothing takes its features at first: layers that did have what those before it gave on average,
-    at each level, in their biases.
+    Nothing takes its features at first. Into the biases of layers that will goes what features were
+    before, on average at each level.
 
     Args:
         model: a `Hyperprior`.
